@@ -1,0 +1,81 @@
+"""Tensors and a description in one file, written whole and checked when read.
+
+A file is safetensors, so reading it runs no code. Its header holds a JSON description and the
+SHA-256 of names, shapes and bytes of all tensors.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from raycolor.errors import CheckpointError
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and their description, complete or not at all.
+
+    Args:
+        path: where to; an older file is replaced only by a complete one.
+        tensors: by name; they are copied to the CPU.
+        about: a description that JSON can hold.
+
+    Raises:
+        CheckpointError: the storage refuses.
+    """
+    # Copies, since safetensors refuses tensors that share memory.
+    contents = {
+        name: tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+        for name, tensor in tensors.items()
+    }
+    metadata = {"about": json.dumps(dict(about)), "sha256": _digest(contents)}
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(contents, beside, metadata=metadata)
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        beside.replace(path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path}: cannot be written ({error}); make room or mend the storage, then give the "
+            "same command again"
+        ) from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and their description.
+
+    Returns:
+        The tensors, on the CPU, and the description.
+
+    Raises:
+        CheckpointError: missing, truncated or altered.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no iterator)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from error
+    if metadata.get("sha256") != _digest(tensors):
+        raise CheckpointError(f"{path}: its contents do not match its SHA-256; it was altered")
+    return tensors, json.loads(metadata["about"])
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

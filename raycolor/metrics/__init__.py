@@ -1,0 +1,1 @@
+"""What a report measures: Fréchet distance, PSNR and colorfulness."""

@@ -1,0 +1,216 @@
+"""The plan of one study: a search space and flags, checked, frozen and printable.
+
+This module imports neither torch nor ray, so that `--dry-run` answers at once.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from raycolor.config import TrialConfig, flattened
+from raycolor.errors import ConfigError
+from raycolor.space import Scalar, Space, combinations, edges, find_space, load_space
+
+BUILT_IN = "photos"
+"""Name of the data set that ships with raycolor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a study is asked to do."""
+
+    space: Space
+    study: str
+    """Name of the study, which is its folder's."""
+    out: Path
+    """Folder of the studies."""
+    data: str
+    """`photos`, or the folder of a prepared data set."""
+    trials: int
+    concurrent: int | None
+    """Trials at once; None for as many as the machines hold."""
+    address: str | None
+    """Address of a running Ray cluster; None starts one on this machine."""
+    time_budget_s: float | None
+    """Seconds after which running trials end at their next report; None for no limit."""
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return self.out / self.study
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Image counts at which trials are compared."""
+        return self.space.rungs()
+
+    @property
+    def base(self) -> TrialConfig:
+        """A configuration of the space, for what is the same in all of them."""
+        first = {p: edges(d)[0] for p, d in self.space.search.items() if not d.when}
+        return self.space.config(first)
+
+    @property
+    def objective(self) -> str:
+        """The metric that ranks trials; lower is better."""
+        return f"{self.base.fid_key}_best"
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this study another one if it changes; the rest may change at a resume."""
+        study = self.space.study.model_dump(
+            mode="json", exclude={"trials": True, "concurrent": True, "resources": True}
+        )
+        search = {path: d.model_dump(mode="json") for path, d in self.space.search.items()}
+        return {
+            "space": self.space.name,
+            "study": study,
+            "fixed": _without(self._settled(), self.space.search),
+            "search": search,
+            "data": self.data,
+            "seed": self.seed,
+        }
+
+    def as_tree(self) -> dict[str, Any]:
+        """The whole plan as plain values, for `plan.yaml` and the journal."""
+        return {
+            **self.identity(),
+            "trials": self.trials,
+            "concurrent": self.concurrent,
+            "resources": self.space.study.resources.model_dump(mode="json"),
+            "address": self.address,
+            "time_budget_s": self.time_budget_s,
+            "objective": self.objective,
+            "rungs": list(self.rungs),
+        }
+
+    def _settled(self) -> dict[str, Any]:
+        """All settings of a trial that the plan fixes, defaults included."""
+        return flattened(self.base.model_dump(mode="json"))
+
+    def largest_cost(self) -> int:
+        """Training images if no trial is stopped early."""
+        return self.trials * self.base.budget.images
+
+    def smallest_cost(self) -> int:
+        """Training images if halving keeps exactly its share at each rung."""
+        if not self.rungs:
+            return self.largest_cost()
+        images, before, alive = 0, 0, float(self.trials)
+        for rung in self.rungs:
+            images += math.ceil(alive) * (rung - before)
+            before, alive = rung, alive / self.space.study.scheduler.reduction
+        return images + math.ceil(alive) * (self.base.budget.images - before)
+
+    def describe(self) -> str:
+        """The plan for people."""
+        scheduler = self.space.study.scheduler
+        searcher = self.space.study.searcher
+        lines = [
+            f"Study      {self.study} in {self.folder}",
+            f"Space      {self.space.name}; data {self.data}; seed {self.seed}",
+            f"Trials     {self.trials}"
+            + (f", {self.concurrent} at once" if self.concurrent else "")
+            + f"; {searcher.kind}"
+            + (f" after {searcher.startup_trials} random ones" if searcher.kind == "tpe" else ""),
+            f"Objective  {self.objective}, lower is better",
+        ]
+        if self.rungs:
+            rungs = ", ".join(f"{rung:,}" for rung in self.rungs)
+            lines.append(
+                f"Rungs      {rungs} images; about one in {scheduler.reduction} survives each"
+            )
+        else:
+            lines.append("Rungs      none: every trial trains to its end")
+        lines.append(
+            f"Cost       at most {self.largest_cost():,} training images; about "
+            f"{self.smallest_cost():,} if halving keeps its share"
+        )
+        if self.time_budget_s is not None:
+            lines.append(f"Time       at most about {self.time_budget_s:g} s")
+        lines.append("Search")
+        width = max((len(path) for path in self.space.search), default=0)
+        for path, domain in self.space.search.items():
+            text = domain.model_dump(mode="json", exclude={"kind", "when"})
+            described = ", ".join(f"{k} {v}" for k, v in text.items() if (k, v) != ("step", 1))
+            when = "; ".join(f"{p} is {' or '.join(map(str, v))}" for p, v in domain.when.items())
+            lines.append(
+                f"  {path:<{width}}  {domain.kind}: {described}"
+                + (f"  (if {when})" if when else "")
+            )
+        return "\n".join(lines)
+
+
+def make_plan(
+    *,
+    space: str,
+    study: str | None,
+    out: Path,
+    data: str,
+    trials: int | None,
+    concurrent: int | None,
+    overrides: Mapping[str, Scalar],
+    address: str | None,
+    time_budget_s: float | None,
+    seed: int,
+) -> Plan:
+    """Make a plan from a space file and flags; None leaves a value to the file.
+
+    Raises:
+        ConfigError: all problems at once, one a line.
+    """
+    problems: list[str] = []
+    if trials is not None and trials < 1:
+        problems.append(f"--trials {trials}: a study has at least 1 trial")
+    if concurrent is not None and concurrent < 1:
+        problems.append(f"--concurrent {concurrent}: at least 1 trial runs at once")
+    if time_budget_s is not None and not time_budget_s > 0:
+        problems.append(f"--time-budget {time_budget_s:g}: give a number of seconds above 0")
+    if not 0 <= seed < 2**32:
+        problems.append(f"--seed {seed}: give a number from 0 to {2**32 - 1}")
+    if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study):
+        problems.append(
+            f"--study {study!r}: becomes a folder's name; use letters, digits, '.', '_' and '-'"
+        )
+    loaded: Space | None = None
+    try:
+        loaded = load_space(find_space(space), overrides)
+    except ConfigError as error:
+        problems.extend(str(error).splitlines())
+    if problems:
+        raise ConfigError("\n".join(problems))
+    assert loaded is not None
+    number = trials if trials is not None else loaded.study.trials
+    if loaded.study.searcher.kind == "grid":
+        number = len(list(islice(combinations(loaded.search), number)))
+    from_file = None if loaded.study.concurrent == "auto" else loaded.study.concurrent
+    return Plan(
+        space=loaded,
+        study=study or loaded.name,
+        out=out,
+        data=data,
+        trials=number,
+        concurrent=concurrent or from_file,
+        address=address,
+        time_budget_s=time_budget_s,
+        seed=seed,
+    )
+
+
+def _without(values: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: value for path, value in values.items() if path not in paths}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name each value that differs between the identities of two plans."""
+    old, new = flattened(before), flattened(now)
+    lines = []
+    for path in sorted(old.keys() | new.keys()):
+        if json.dumps(old.get(path)) != json.dumps(new.get(path)):
+            lines.append(f"{path}: was {old.get(path)!r}, is now {new.get(path)!r}")
+    return lines

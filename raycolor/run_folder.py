@@ -1,0 +1,183 @@
+"""The folder of one run: its checkpoints, its best generator and its pictures.
+
+checkpoint.safetensors            all state of the run, at its newest report or later
+checkpoint_previous.safetensors   the one before, used when the newest is damaged
+best_<images>.safetensors         the generator at its lowest distance, with its configuration
+best_<images>.png                 grey, predicted, truth of the shown pictures with it
+samples_<images>.png              the same at each rung, whatever the distance
+"""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from raycolor.checkpoint import load_tensors, save_tensors
+from raycolor.config import TrialConfig
+from raycolor.errors import CheckpointError
+from raycolor.evaluation import NUM_SHOWN, Evaluation, Evaluator
+from raycolor.pictures import comparison, save_png
+from raycolor.steps import Networks
+
+CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint_previous.safetensors"
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Everything of a run that is not a tensor; a checkpoint holds it as JSON."""
+
+    images_seen: int = 0
+    best: float = math.inf
+    """Lowest Fréchet distance so far."""
+    best_images: int | None = None
+    """Image count of the lowest distance."""
+    former_best_images: int | None = None
+    """The one before: kept until the report that replaces it has been taken note of."""
+    train_seconds: float = 0.0
+    evaluate_seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    """Sums of the losses over the steps since the last report, or since the stage began."""
+    steps: int = 0
+    reported_images: int = 0
+    reported_seconds: float = 0.0
+    """`images_seen` and `train_seconds` at the last report."""
+    report: dict[str, Any] | None = None
+    """The report of exactly this image count; a run that is taken up again repeats it."""
+
+    def means(self) -> dict[str, float]:
+        """Mean losses a step."""
+        return {name: total / self.steps for name, total in self.sums.items()}
+
+
+def identity(config: TrialConfig, fingerprint: str) -> str:
+    """Describe what a checkpoint belongs to; a longer run begins like a shorter one."""
+    tree = config.model_dump(mode="json")
+    del tree["budget"]["images"], tree["budget"]["checkpoint_seconds"]
+    return json.dumps({"config": tree, "fingerprint": fingerprint}, sort_keys=True)
+
+
+def save(folder: Path, networks: Networks, progress: Progress, owner: str) -> None:
+    """Write a checkpoint, and keep the one before.
+
+    Raises:
+        CheckpointError: the storage refuses.
+    """
+    about = {"identity": owner, "progress": dataclasses.asdict(progress)}
+    current = folder / CHECKPOINT
+    if current.exists():
+        current.replace(folder / PREVIOUS)
+    save_tensors(current, _tensors(networks), about)
+
+
+def resume(folder: Path, networks: Networks, owner: str) -> Progress | None:
+    """Load the newest good checkpoint into the networks.
+
+    A damaged file is renamed to `*.damaged` and the one before is used.
+
+    Returns:
+        The run's progress, or None if there is no usable checkpoint.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another configuration or data set.
+    """
+    for path in (folder / CHECKPOINT, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            tensors, about = load_tensors(path)
+        except CheckpointError:
+            path.replace(path.with_name(f"{path.name}.damaged"))
+            continue
+        if about["identity"] != owner:
+            raise CheckpointError(
+                f"{path}: belongs to a run with other settings or other data; "
+                "name another folder, or move this one away"
+            )
+        _load(networks, tensors)
+        return Progress(**about["progress"])
+    return None
+
+
+def write_best(
+    folder: Path,
+    config: TrialConfig,
+    networks: Networks,
+    progress: Progress,
+    sheet: np.ndarray,
+) -> None:
+    """Keep the judged generator and its pictures."""
+    name = f"best_{progress.best_images}"
+    save_tensors(
+        folder / f"{name}.safetensors",
+        networks.judged.state_dict(),
+        {"images_seen": progress.images_seen, "config": config.model_dump(mode="json")},
+    )
+    save_png(folder / f"{name}.png", sheet)
+
+
+def remove_superseded(folder: Path, progress: Progress) -> None:
+    """Remove best generators older than the last two.
+
+    The last but one stays, since a study that was killed may not have heard of the last.
+    """
+    kept = {progress.best_images, progress.former_best_images}
+    for path in folder.glob("best_*.*"):
+        match = re.fullmatch(r"best_(\d+)\.(safetensors|png)", path.name)
+        if match and int(match[1]) not in kept:
+            path.unlink()
+
+
+def sheet_of(evaluator: Evaluator, evaluation: Evaluation) -> np.ndarray:
+    """Lay out grey, predicted and truth of the shown pictures."""
+    return comparison(evaluator.gray_shown(), evaluation.shown, evaluator.truth[:NUM_SHOWN])
+
+
+def _tensors(networks: Networks) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for part, network in _parts(networks).items():
+        tensors |= {f"{part}/{name}": value for name, value in network.state_dict().items()}
+    for part, adam in _adams(networks).items():
+        for index, state in adam.state_dict()["state"].items():
+            tensors |= {f"{part}/{index}/{name}": value for name, value in state.items()}
+    return tensors
+
+
+def _load(networks: Networks, tensors: Mapping[str, Tensor]) -> None:
+    for part, network in _parts(networks).items():
+        network.load_state_dict(_below(tensors, part))
+    for part, adam in _adams(networks).items():
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below(tensors, part).items():
+            index, name = key.split("/")
+            states.setdefault(int(index), {})[name] = value
+        adam.load_state_dict({"state": states, "param_groups": adam.state_dict()["param_groups"]})
+
+
+def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    start = f"{part}/"
+    return {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
+
+
+def _parts(networks: Networks) -> dict[str, torch.nn.Module]:
+    parts = {"generator": networks.generator, "discriminator": networks.discriminator}
+    if networks.average is not None:
+        parts["average"] = networks.average.network
+    return parts
+
+
+def _adams(networks: Networks) -> dict[str, Adam]:
+    return {
+        "pretraining_adam": networks.pretraining_adam,
+        "generator_adam": networks.generator_adam,
+        "discriminator_adam": networks.discriminator_adam,
+    }

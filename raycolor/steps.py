@@ -1,0 +1,208 @@
+"""The networks of one run and the steps that train them.
+
+Axis letters: b batch, h height, w width.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from raycolor import color, losses
+from raycolor.config import OptimizerConfig, TrialConfig
+from raycolor.networks.build import build_discriminator, build_generator, fast_dtype
+from raycolor.networks.ema import MovingAverage
+
+INITIAL = 0
+STEP = 1
+"""Purposes of a seed: initial weights, and the random draws of one step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Networks:
+    """Everything of a run that is trained."""
+
+    generator: nn.Module
+    average: MovingAverage | None
+    discriminator: nn.Module
+    pretraining_adam: Adam
+    generator_adam: Adam
+    discriminator_adam: Adam
+    dtype: torch.dtype
+    """Precision of the forward passes."""
+
+    @property
+    def judged(self) -> nn.Module:
+        """The generator that is evaluated and kept: the moving average if there is one."""
+        return self.average.network if self.average else self.generator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLosses:
+    """Scalars of one step, on the training device; None where the stage has none."""
+
+    generator_loss: Tensor
+    generator_l1_loss: Tensor
+    generator_adversarial_loss: Tensor | None = None
+    discriminator_loss: Tensor | None = None
+    discriminator_accuracy_real: Tensor | None = None
+    discriminator_accuracy_fake: Tensor | None = None
+
+
+def seed_draws(seed: int, purpose: int, images_seen: int) -> None:
+    """Seed torch's global generator, from which dropout and initialisers draw.
+
+    The only place that does so: each step draws from (seed, images seen), and nothing else.
+    """
+    state = np.random.SeedSequence([seed, purpose, images_seen]).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0]))
+
+
+def build_networks(config: TrialConfig, device: torch.device) -> Networks:
+    """Build networks and optimisers, with initial weights from the configuration's seeds.
+
+    The generator's come from the seed of pretraining, so that trials of one study can share a
+    pretraining; the discriminator's from the trial's own.
+
+    Raises:
+        WeightsError: pretrained weights are missing or damaged.
+    """
+    seed_draws(config.pretraining.seed, INITIAL, 0)
+    generator = build_generator(config).to(device).to(memory_format=torch.channels_last)
+    seed_draws(config.seed, INITIAL, 0)
+    discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
+    optimizers = config.optimizers
+    decay = config.generator.ema_decay
+    pretraining = optimizers.generator.model_copy(
+        update={"learning_rate": config.pretraining.learning_rate}
+    )
+    return Networks(
+        generator=generator,
+        average=None if decay is None else MovingAverage(generator, decay),
+        discriminator=discriminator,
+        pretraining_adam=_adam(generator, pretraining),
+        generator_adam=_adam(generator, optimizers.generator),
+        discriminator_adam=_adam(discriminator, optimizers.discriminator),
+        dtype=fast_dtype(config, device),
+    )
+
+
+def _adam(network: nn.Module, config: OptimizerConfig) -> Adam:
+    return Adam(
+        network.parameters(),
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        fused=True,
+    )
+
+
+def pretraining_step(
+    networks: Networks, config: TrialConfig, rgb_u8: UInt8[Tensor, "b 3 h w"]
+) -> StepLosses:
+    """Train the generator alone, with L1."""
+    l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
+    with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
+        predicted = networks.generator(l_unit)
+    l1 = losses.l1(predicted, ab_unit)
+    networks.pretraining_adam.zero_grad()
+    l1.backward()
+    networks.pretraining_adam.step()
+    return StepLosses(
+        generator_loss=config.losses.l1_lambda * l1.detach(), generator_l1_loss=l1.detach()
+    )
+
+
+def adversarial_step(
+    networks: Networks, config: TrialConfig, rgb_u8: UInt8[Tensor, "b 3 h w"]
+) -> StepLosses:
+    """Train the discriminator, then the generator against it, on one batch.
+
+    The generator runs once: the discriminator learns from its detached output, and the generator
+    from the same output judged again. Source: Isola et al. 2017, section 3.3.
+    """
+    l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
+    with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
+        predicted = networks.generator(l_unit)
+    judged = discriminator_step(networks, config, l_unit, ab_unit, predicted.detach())
+    taught = generator_step(networks, config, l_unit, ab_unit, predicted)
+    return StepLosses(
+        generator_loss=taught.generator_loss,
+        generator_l1_loss=taught.generator_l1_loss,
+        generator_adversarial_loss=taught.generator_adversarial_loss,
+        discriminator_loss=judged.loss,
+        discriminator_accuracy_real=judged.accuracy_real,
+        discriminator_accuracy_fake=judged.accuracy_fake,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscriminatorLosses:
+    """Scalars of a discriminator step."""
+
+    loss: Tensor
+    accuracy_real: Tensor | None
+    accuracy_fake: Tensor | None
+
+
+def discriminator_step(
+    networks: Networks,
+    config: TrialConfig,
+    l_unit: Float[Tensor, "b 1 h w"],
+    ab_unit: Float[Tensor, "b 2 h w"],
+    fake_ab_unit: Float[Tensor, "b 2 h w"],
+) -> DiscriminatorLosses:
+    """Train the discriminator on true and generated colours; leaves the generator alone.
+
+    Real and fake pass separately, since batch norm would mix their statistics.
+    """
+    adversarial = losses.ADVERSARIAL[config.losses.adversarial]
+    with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
+        fake = networks.discriminator(l_unit, fake_ab_unit)
+        real = networks.discriminator(l_unit, ab_unit)
+    loss = adversarial.discriminator(real, fake)
+    networks.discriminator_adam.zero_grad()
+    loss.backward()
+    networks.discriminator_adam.step()
+    threshold = adversarial.threshold
+    return DiscriminatorLosses(
+        loss=loss.detach(),
+        accuracy_real=None if threshold is None else losses.share(real.detach() > threshold),
+        accuracy_fake=None if threshold is None else losses.share(fake.detach() < threshold),
+    )
+
+
+def generator_step(
+    networks: Networks,
+    config: TrialConfig,
+    l_unit: Float[Tensor, "b 1 h w"],
+    ab_unit: Float[Tensor, "b 2 h w"],
+    predicted: Float[Tensor, "b 2 h w"],
+) -> StepLosses:
+    """Train the generator with adversarial + lambda x L1; leaves the discriminator's weights alone.
+
+    Args:
+        networks: of the run.
+        config: of the run.
+        l_unit: the grey pictures.
+        ab_unit: their true colours.
+        predicted: the generator's answer, with its graph.
+    """
+    # Without this the backward pass would also compute the discriminator's gradients, for nothing.
+    networks.discriminator.requires_grad_(False)
+    with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
+        fake = networks.discriminator(l_unit, predicted)
+    adversarial = losses.ADVERSARIAL[config.losses.adversarial].generator(fake)
+    l1 = losses.l1(predicted, ab_unit)
+    loss = adversarial + config.losses.l1_lambda * l1
+    networks.generator_adam.zero_grad()
+    loss.backward()
+    networks.generator_adam.step()
+    networks.discriminator.requires_grad_(True)
+    return StepLosses(
+        generator_loss=loss.detach(),
+        generator_l1_loss=l1.detach(),
+        generator_adversarial_loss=adversarial.detach(),
+    )

@@ -1,0 +1,124 @@
+"""The journal: an append-only file of records, the one truth about a study.
+
+One JSON record a line. `append` returns when the line is on the disk. A driver that was killed
+while writing leaves a torn last line, which is dropped when the journal is opened again.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Self
+
+from raycolor.errors import CheckpointError
+from raycolor.study.records import FORMAT, Record, Session, from_line, to_line
+
+FILE = "journal.jsonl"
+
+
+def read_journal(folder: Path) -> list[Record]:
+    """Read all complete records of a study; an empty list if there is no journal.
+
+    Args:
+        folder: the journal's folder.
+
+    Raises:
+        CheckpointError: a line in the middle is damaged, or the format is another one.
+    """
+    path = folder / FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+    return list(_parsed(path, content[: content.rfind(b"\n") + 1]))
+
+
+def _parsed(path: Path, content: bytes) -> Iterator[Record]:
+    # Not splitlines(): text in a record may hold other characters that it takes for line ends.
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            record = from_line(line.decode("utf-8"))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{path}, line {number}: damaged ({error}); mend or remove the line, or move the "
+                "study's folder away to begin anew"
+            ) from error
+        if isinstance(record, Session) and record.format != FORMAT:
+            raise CheckpointError(
+                f"{path}, line {number}: the journal has format {record.format}, this raycolor "
+                f"writes {FORMAT}; use the raycolor that began the study, or another --study"
+            )
+        yield record
+
+
+class Journal:
+    """The journal of one study, open for writing by this process alone."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create a journal, drop a torn last line, and lock it.
+
+        Args:
+            folder: the journal's folder; made if it is not there.
+
+        Raises:
+            CheckpointError: another process writes it, it is damaged, or the storage refuses.
+        """
+        self._path = folder / FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = self._path.open("ab+")
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder}: cannot be written ({error}); choose another --out"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise CheckpointError(
+                f"{self._path}: another search works on this study; wait for it, or choose "
+                "another --study"
+            ) from error
+        try:
+            self._file.seek(0)
+            content = self._file.read()
+            end = content.rfind(b"\n") + 1
+            self.records = list(_parsed(self._path, content[:end]))
+            if end < len(content):
+                self._file.truncate(end)
+                os.fsync(self._file.fileno())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def append(self, record: Record) -> None:
+        """Write one record; it is on the disk when this returns.
+
+        Raises:
+            CheckpointError: the storage refuses; nothing of the record stays.
+        """
+        line = to_line(record).encode("utf-8") + b"\n"
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(end)
+            raise CheckpointError(
+                f"{self._path}: cannot be written ({error}); make room or mend the storage, then "
+                "give the same command again"
+            ) from error
+        self.records.append(record)
+
+    def close(self) -> None:
+        """Release the file and its lock."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,153 @@
+"""The records of a journal, and their lines of JSON.
+
+Numbers that are not finite have no JSON: they are written as the strings `nan`, `inf`, `-inf`.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal
+
+from raycolor.space import Scalar
+
+FORMAT = 1
+"""Version of the journal; a study of another version is refused."""
+
+Action = Literal["go_on", "prune", "end"]
+Ending = Literal["finished", "interrupted", "time_budget"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A driver began to work on the study."""
+
+    record: ClassVar[str] = "session"
+    format: int
+    time: float
+    """Seconds since 1970, UTC, as in all records."""
+    identity: dict[str, Any]
+    plan: dict[str, Any]
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """Scores of `gray` and `truth` on the study's validation crops."""
+
+    record: ClassVar[str] = "references"
+    time: float
+    scores: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A configuration was suggested: a trial exists."""
+
+    record: ClassVar[str] = "ask"
+    time: float
+    number: int
+    phase: Literal["search"]
+    seed: int
+    chosen: dict[str, Scalar]
+    """Value of each searched path that exists in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The study's answer to a report."""
+
+    action: Action
+    reason: str
+    """One sentence for people."""
+    rung: int | None = None
+    """Image count of the rung that was decided at, or None between rungs."""
+    value: float | None = None
+    cutoff: float | None = None
+    """Trials above it are pruned; None for the first at a rung."""
+    standing: int | None = None
+    """Number of trials that had reached the rung before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A report of a trial, and the decision on it."""
+
+    record: ClassVar[str] = "report"
+    time: float
+    number: int
+    images_seen: int
+    stage: str
+    metrics: dict[str, float]
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A trial failed; it is taken up again unless this is final."""
+
+    record: ClassVar[str] = "fault"
+    time: float
+    number: int
+    images_seen: int
+    text: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A driver stopped working on the study."""
+
+    record: ClassVar[str] = "end"
+    time: float
+    reason: Ending
+
+
+Record = Session | References | Ask | Reported | Fault | End
+_KINDS: dict[str, type[Record]] = {
+    kind.record: kind for kind in (Session, References, Ask, Reported, Fault, End)
+}
+
+
+def to_line(record: Record) -> str:
+    """Write a record as one line of JSON."""
+    return json.dumps(
+        {"record": record.record, **_spelled(asdict(record))}, allow_nan=False, ensure_ascii=False
+    )
+
+
+def from_line(line: str) -> Record:
+    """Read a record.
+
+    Raises:
+        ValueError: no record of a kind and shape that is known.
+    """
+    tree = json.loads(line)
+    if not isinstance(tree, dict) or tree.get("record") not in _KINDS:
+        raise ValueError(f"no record: {line[:80]!r}")
+    kind = _KINDS[tree.pop("record")]
+    if missing := {item.name for item in fields(kind)} - tree.keys():
+        raise ValueError(f"record {kind.record!r} lacks {', '.join(sorted(missing))}")
+    if kind is Reported:
+        tree["decision"] = Decision(**_numbers(tree["decision"]))
+        tree["metrics"] = _numbers(tree["metrics"])
+    elif kind is References:
+        tree["scores"] = {name: _numbers(scores) for name, scores in tree["scores"].items()}
+    return kind(**tree)
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    return value
+
+
+def _numbers(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: float(value) if value in ("nan", "inf", "-inf") else value
+        for key, value in tree.items()
+    }

@@ -1,0 +1,124 @@
+"""What a journal says, folded into trials."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from raycolor.space import Scalar
+from raycolor.study.records import (
+    Ask,
+    Decision,
+    End,
+    Fault,
+    Record,
+    References,
+    Reported,
+    Session,
+)
+
+Status = Literal["open", "completed", "pruned", "failed"]
+
+
+@dataclass(slots=True, kw_only=True)
+class TrialState:
+    """One trial, as far as the journal knows."""
+
+    number: int
+    seed: int
+    chosen: dict[str, Scalar]
+    status: Status = "open"
+    """`open` trials have not ended: they run, or wait for a driver that takes them up."""
+    reason: str = ""
+    """Why it ended, or what the last decision was."""
+    reports: list[Reported] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def images_seen(self) -> int:
+        """Image count of the last report."""
+        return self.reports[-1].images_seen if self.reports else 0
+
+    @property
+    def last_metrics(self) -> dict[str, float]:
+        """Metrics of the last report; empty before the first."""
+        return self.reports[-1].metrics if self.reports else {}
+
+    def best(self, objective: str) -> float:
+        """Lowest value of the objective; infinite before the first report."""
+        values = [report.metrics.get(objective, math.nan) for report in self.reports]
+        return min((value for value in values if math.isfinite(value)), default=math.inf)
+
+    def best_images(self, objective: str) -> int | None:
+        """Image count at which the objective was lowest for the first time."""
+        best = self.best(objective)
+        for report in self.reports:
+            if report.metrics.get(objective) == best:
+                return report.images_seen
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class StudyState:
+    """A study, as far as its journal knows."""
+
+    sessions: list[Session] = field(default_factory=list)
+    references: dict[str, dict[str, float]] = field(default_factory=dict)
+    trials: list[TrialState] = field(default_factory=list)
+    ending: End | None = None
+    """How the last session ended; None while it runs or after it was killed."""
+
+    def apply(self, record: Record) -> None:
+        """Take in one record."""
+        match record:
+            case Session():
+                self.sessions.append(record)
+                self.ending = None
+            case References():
+                self.references = record.scores
+            case Ask():
+                assert record.number == len(self.trials), "trials are numbered in order"
+                self.trials.append(
+                    TrialState(number=record.number, seed=record.seed, chosen=record.chosen)
+                )
+            case Reported():
+                self._apply_report(record)
+            case Fault():
+                trial = self.trials[record.number]
+                trial.faults.append(record)
+                if record.final:
+                    trial.status, trial.reason = "failed", record.text
+            case End():
+                self.ending = record
+
+    def _apply_report(self, record: Reported) -> None:
+        trial = self.trials[record.number]
+        trial.reports.append(record)
+        trial.reason = record.decision.reason
+        match record.decision.action:
+            case "prune":
+                trial.status = "pruned"
+            case "end":
+                trial.status = "completed"
+            case "go_on":
+                pass
+
+    def decision(self, number: int, images_seen: int) -> Decision | None:
+        """Return the decision on a report that is already in the journal."""
+        for report in reversed(self.trials[number].reports):
+            if report.images_seen == images_seen:
+                return report.decision
+        return None
+
+    def best_trial(self, objective: str) -> TrialState | None:
+        """Return the trial with the lowest objective; the first of equals."""
+        able = [trial for trial in self.trials if math.isfinite(trial.best(objective))]
+        return min(able, key=lambda trial: trial.best(objective), default=None)
+
+
+def fold(records: Iterable[Record]) -> StudyState:
+    """Read a study's state from its records."""
+    state = StudyState()
+    for record in records:
+        state.apply(record)
+    return state

@@ -1,0 +1,158 @@
+"""Suggestions: the configuration of the next trial, as a pure function of the trials before it.
+
+The only module that imports optuna. Each suggestion has a fresh sampler, seeded from (study seed,
+trial number), over a study rebuilt from what the journal says: nothing else has an influence, so a
+study that was killed goes on with the same suggestions. The cost is linear in the number of trials.
+"""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, assert_never
+
+from raycolor.space import (
+    Choice,
+    Domain,
+    Int,
+    LogUniform,
+    Scalar,
+    SearcherSettings,
+    Uniform,
+    combinations,
+    exists,
+)
+from raycolor.study.state import TrialState
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def derived_seed(*parts: int | str) -> int:
+    """Derive an independent seed of 32 bits from some parts."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def suggest(
+    search: Mapping[str, Domain],
+    searcher: SearcherSettings,
+    trials: Sequence[TrialState],
+    *,
+    objective: str,
+    number: int,
+    seed: int,
+) -> dict[str, Scalar] | None:
+    """Suggest the configuration of trial `number`.
+
+    Args:
+        search: the domains, parents before the domains that depend on them.
+        searcher: which algorithm.
+        trials: all trials before this one, open ones too.
+        objective: the metric that ranks them, lower is better.
+        number: the trial's.
+        seed: the study's.
+
+    Returns:
+        A value for each searched path that exists, or None if a grid has no more.
+    """
+    if searcher.kind == "grid":
+        return next(islice(combinations(search), number, None), None)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler: optuna.samplers.BaseSampler
+    sampler_seed = derived_seed("suggest", seed, number)
+    match searcher.kind:
+        case "random":
+            sampler = optuna.samplers.RandomSampler(seed=sampler_seed)
+        case "tpe":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                # Grouped, or a conditional setting would make all others independent; the liar
+                # keeps trials that run at once from being the same.
+                sampler = optuna.samplers.TPESampler(
+                    n_startup_trials=searcher.startup_trials,
+                    multivariate=True,
+                    group=True,
+                    constant_liar=True,
+                    seed=sampler_seed,
+                )
+        case _:
+            assert_never(searcher.kind)
+    study = optuna.create_study(sampler=sampler, direction="minimize")
+    study.add_trials([_told(trial, search, objective) for trial in trials])
+    asked = study.ask()
+    chosen: dict[str, Scalar] = {}
+    for path, domain in search.items():
+        if exists(domain, chosen):
+            chosen[path] = _drawn(asked, path, domain)
+    return chosen
+
+
+def _told(
+    trial: TrialState, search: Mapping[str, Domain], objective: str
+) -> "optuna.trial.FrozenTrial":
+    """Tell Optuna the truth about a trial.
+
+    Pruned ones are pruned, with their values on the way. One that diverged is pruned with the worst
+    value before any image, so that its like is avoided. One that the machine failed says nothing.
+    """
+    from optuna.trial import TrialState as Told
+    from optuna.trial import create_trial
+
+    values = {
+        report.images_seen: report.metrics.get(objective, math.inf) for report in trial.reports
+    }
+    best = trial.best(objective)
+    match trial.status:
+        case "open":
+            state = Told.RUNNING
+        case "completed":
+            state = Told.COMPLETE
+        case "pruned":
+            state = Told.PRUNED
+            if not math.isfinite(list(values.values())[-1]):
+                values = {0: math.inf}
+        case "failed":
+            state = Told.FAIL
+        case _:
+            assert_never(trial.status)
+    return create_trial(
+        state=state,
+        value=best if state == Told.COMPLETE else None,
+        params=dict(trial.chosen),
+        distributions={path: _distribution(search[path]) for path in trial.chosen},
+        intermediate_values=values,
+    )
+
+
+def _drawn(trial: "optuna.Trial", path: str, domain: Domain) -> Scalar:
+    match domain:
+        case Uniform():
+            return trial.suggest_float(path, domain.low, domain.high)
+        case LogUniform():
+            return trial.suggest_float(path, domain.low, domain.high, log=True)
+        case Int():
+            return trial.suggest_int(path, domain.low, domain.high, step=domain.step)
+        case Choice():
+            return trial.suggest_categorical(path, domain.values)
+        case _:
+            assert_never(domain)
+
+
+def _distribution(domain: Domain) -> "optuna.distributions.BaseDistribution":
+    from optuna import distributions
+
+    match domain:
+        case Uniform():
+            return distributions.FloatDistribution(domain.low, domain.high)
+        case LogUniform():
+            return distributions.FloatDistribution(domain.low, domain.high, log=True)
+        case Int():
+            return distributions.IntDistribution(domain.low, domain.high, step=domain.step)
+        case Choice():
+            return distributions.CategoricalDistribution(tuple(domain.values))
+        case _:
+            assert_never(domain)

@@ -1,0 +1,255 @@
+"""One training run: a generator of reports.
+
+    for report in train(config, prepared):
+        print(report.images_seen, report.metrics)
+
+No Ray, no study: it runs the same in a test, a notebook or a debugger. First the pretraining stage
+(generator alone, L1), then the adversarial stage (discriminator step, generator step). Every step
+is seeded from (seed, images seen) and a checkpoint holds all state, so an interrupted run that goes
+on gives the same bits as one that never stopped.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from raycolor import run_folder
+from raycolor.config import TrialConfig
+from raycolor.crops import check_size, training_batch
+from raycolor.data import Pictures, PreparedData
+from raycolor.errors import Diverged
+from raycolor.evaluation import Evaluation, Evaluator
+from raycolor.pictures import save_png
+from raycolor.run_folder import Progress
+from raycolor.steps import (
+    STEP,
+    Networks,
+    adversarial_step,
+    build_networks,
+    pretraining_step,
+    seed_draws,
+)
+
+Stage = Literal["pretraining", "adversarial"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a run says of itself at one image count."""
+
+    images_seen: int
+    """Training images consumed so far, pretraining included."""
+    stage: Stage
+    metrics: dict[str, float]
+    """Losses, accuracies, scores and costs by name; the README lists them."""
+    references: dict[str, dict[str, float]]
+    """Scores of `gray` and `truth` under the same names."""
+
+
+def train(
+    config: TrialConfig,
+    prepared: PreparedData,
+    *,
+    folder: Path | None = None,
+    cache: Path | None = None,
+    device: torch.device | None = None,
+    pictures_at: Collection[int] = (),
+) -> Iterator[Report]:
+    """Train one configuration and yield a report every `budget.report_every` images.
+
+    Args:
+        config: all settings of the run.
+        prepared: the data set.
+        folder: where checkpoints, the best generator and pictures go. A run that finds its own
+            checkpoint there goes on from it, and first repeats the report of that point. None
+            keeps nothing.
+        cache: folder for what several runs share (the truth's features).
+        device: where to train; the first GPU if there is one, else the CPU.
+        pictures_at: image counts at which `samples_<images>.png` is written.
+
+    Yields:
+        Reports at multiples of `budget.report_every`, the last at `budget.images`.
+
+    Raises:
+        Diverged: losses are no longer finite.
+        DataError: crops are larger than the stored pictures.
+        CheckpointError: the folder cannot be written, or holds another run's checkpoint.
+        WeightsError: pretrained weights are missing or damaged.
+    """
+    check_size(config.data, prepared)
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _set_determinism(config)
+    networks = build_networks(config, device)
+    owner = run_folder.identity(config, prepared.fingerprint)
+    progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
+    run = _Run(config, networks, progress, prepared.pictures("train"), device)
+    evaluator = Evaluator(config, prepared, device=device, cache=cache)
+
+    def save() -> None:
+        if folder is not None:
+            run_folder.save(folder, networks, progress, owner)
+
+    def report() -> Report:
+        assert progress.report is not None
+        return Report(
+            images_seen=progress.images_seen, references=evaluator.references, **progress.report
+        )
+
+    if progress.report is not None:
+        yield report()
+    while progress.images_seen < config.budget.images:
+        run.train_until(_next_report(config, progress.images_seen), save)
+        evaluation = evaluator.evaluate(run.colorize)
+        improved = run.note(evaluation)
+        if folder is not None:
+            sheet = run_folder.sheet_of(evaluator, evaluation)
+            if improved:
+                run_folder.write_best(folder, config, networks, progress, sheet)
+                run_folder.remove_superseded(folder, progress)
+            if progress.images_seen in pictures_at:
+                save_png(folder / f"samples_{progress.images_seen}.png", sheet)
+        save()
+        yield report()
+
+
+def best_key(config: TrialConfig) -> str:
+    """Name of the objective in reports: the lowest Fréchet distance so far."""
+    return f"{config.fid_key}_best"
+
+
+def _next_report(config: TrialConfig, images_seen: int) -> int:
+    every = config.budget.report_every
+    return (images_seen // every + 1) * every
+
+
+def _set_determinism(config: TrialConfig) -> None:
+    exact = config.determinism == "exact"
+    if exact:
+        # cuBLAS reads it when CUDA starts; without it deterministic matrix products are refused.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(exact)
+    torch.backends.cudnn.benchmark = not exact
+
+
+class _Run:
+    """The training loop over networks and progress, both changed in place."""
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        networks: Networks,
+        progress: Progress,
+        source: Pictures,
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.networks = networks
+        self.progress = progress
+        self.source = source
+        self.device = device
+
+    def train_until(self, images: int, save: Callable[[], None]) -> None:
+        """Take steps up to an image count, saving at least every `checkpoint_seconds`.
+
+        Raises:
+            Diverged: losses are no longer finite.
+        """
+        progress, budget = self.progress, self.config.budget
+        progress.report = None
+        # Losses stay on the device until the end: reading one waits for the device.
+        sums = {
+            name: torch.tensor(value, dtype=torch.float64, device=self.device)
+            for name, value in progress.sums.items()
+        }
+        started = saved = perf_counter()
+
+        def settle() -> None:
+            nonlocal started
+            progress.sums = {name: float(value) for name, value in sums.items()}
+            progress.train_seconds += perf_counter() - started
+            started = perf_counter()
+
+        while progress.images_seen < images:
+            if progress.images_seen == self.config.pretraining.images:
+                # Means never mix the stages: they are of different quantities.
+                sums = {}
+                progress.steps = 0
+            for name, value in self._step().items():
+                sums[name] = sums.get(name, 0.0) + value.double()
+            progress.steps += 1
+            progress.images_seen += budget.batch_size
+            if perf_counter() - saved > budget.checkpoint_seconds:
+                settle()
+                save()
+                saved = started = perf_counter()
+        settle()
+        if not all(math.isfinite(value) for value in progress.sums.values()):
+            raise Diverged(progress.images_seen, progress.means())
+
+    def _step(self) -> dict[str, Tensor]:
+        """Train on the next batch and return the losses that this stage has."""
+        config, seen = self.config, self.progress.images_seen
+        pretraining = seen < config.pretraining.images
+        seed = config.pretraining.seed if pretraining else config.seed
+        rgb_u8 = training_batch(
+            self.source,
+            config.data,
+            seed=seed,
+            images_seen=seen,
+            batch_size=config.budget.batch_size,
+        ).to(self.device)
+        seed_draws(seed, STEP, seen)
+        self.networks.generator.train()
+        step = pretraining_step if pretraining else adversarial_step
+        result = step(self.networks, config, rgb_u8)
+        if self.networks.average:
+            self.networks.average.update(self.networks.generator, seen // config.budget.batch_size)
+        values = {item.name: getattr(result, item.name) for item in dataclasses.fields(result)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @torch.no_grad()
+    def colorize(self, l_unit: Tensor) -> Tensor:
+        """Predict `ab_unit` with the generator that is judged; always in float32."""
+        predicted: Tensor = self.networks.judged.eval()(l_unit)
+        return predicted
+
+    def note(self, evaluation: Evaluation) -> bool:
+        """Make the report of this image count; return whether the score is the best so far."""
+        progress, config = self.progress, self.config
+        progress.evaluate_seconds += evaluation.seconds
+        score = evaluation.scores[config.fid_key]
+        improved = score < progress.best
+        if improved:
+            progress.former_best_images = progress.best_images
+            progress.best, progress.best_images = score, progress.images_seen
+        means = progress.means()
+        if "discriminator_accuracy_real" in means:
+            means["discriminator_accuracy"] = (
+                means["discriminator_accuracy_real"] + means["discriminator_accuracy_fake"]
+            ) / 2
+        seconds = progress.train_seconds - progress.reported_seconds
+        metrics = {
+            **means,
+            **evaluation.scores,
+            best_key(config): progress.best,
+            "images_per_second": (progress.images_seen - progress.reported_images) / seconds,
+            "train_seconds": progress.train_seconds,
+            "evaluate_seconds": progress.evaluate_seconds,
+        }
+        if self.device.type == "cuda":
+            metrics["peak_gpu_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
+        pretraining = progress.images_seen <= config.pretraining.images
+        stage: Stage = "pretraining" if pretraining else "adversarial"
+        progress.report = {"stage": stage, "metrics": metrics}
+        progress.sums, progress.steps = {}, 0
+        progress.reported_images = progress.images_seen
+        progress.reported_seconds = progress.train_seconds
+        return improved

@@ -1,0 +1,1 @@
+"""The search-space files that ship with raycolor."""
