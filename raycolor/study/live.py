@@ -1,0 +1,180 @@
+"""What a user sees while a study runs: a live table, or a line a report where it is no terminal."""
+
+import math
+import time
+from collections.abc import Callable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from raycolor.plan import Plan
+from raycolor.study.engine import Event
+from raycolor.study.forecast import remaining_seconds, total_images
+from raycolor.study.leaderboard import gray_score
+from raycolor.study.naming import trial_name
+from raycolor.study.records import Ask, Fault, Reported
+from raycolor.study.state import StudyState, TrialState
+
+STYLES = {"open": "bold", "completed": "green", "pruned": "dim", "failed": "red"}
+LINES_AROUND = 8
+"""Lines of the terminal that are not rows of trials."""
+
+
+class LiveView:
+    """An observer of the engine that shows the study."""
+
+    def __init__(
+        self, plan: Plan, console: Console, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._plan = plan
+        self._console = console
+        self._clock = clock
+        self._state = StudyState()
+        self._images_before = 0
+        self._started = clock()
+        self._live: Live | None = None
+
+    def start(self, state: StudyState) -> None:
+        """Begin to show."""
+        self._state = state
+        self._images_before = total_images(state)
+        self._started = self._clock()
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self.render, console=self._console, refresh_per_second=2
+            )
+            self._live.start()
+        else:
+            self._console.print("starting Ray and the first trials")
+
+    def stop(self) -> None:
+        """Leave the last state on the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def take(self, event: Event) -> None:
+        """Show one new record."""
+        self._state = event.state
+        if self._live is not None:
+            return
+        match event.record:
+            case Ask():
+                trial = event.state.trials[event.record.number]
+                chosen = ", ".join(f"{path}={_short(v)}" for path, v in trial.chosen.items())
+                self._line(f"{trial_name(trial.number, trial.chosen)}  begins: {chosen}")
+            case Reported():
+                self._line(self._report_line(event.record))
+            case Fault():
+                trial = event.state.trials[event.record.number]
+                what = "failed" if event.record.final else "is taken up again"
+                text = event.record.text.splitlines()[-1]
+                self._line(f"{trial_name(trial.number, trial.chosen)}  {what}: {text}")
+            case _:
+                pass
+
+    def _line(self, text: str) -> None:
+        elapsed = _duration(self._clock() - self._started)
+        self._console.print(f"{elapsed}  {text}", soft_wrap=True, markup=False, highlight=False)
+
+    def _report_line(self, record: Reported) -> str:
+        trial = self._state.trials[record.number]
+        metrics, key = record.metrics, self._plan.objective
+        parts = [
+            trial_name(trial.number, trial.chosen),
+            record.stage,
+            f"{record.images_seen:,} images",
+            f"objective {metrics.get(key, math.nan):.4g}",
+            f"loss {metrics.get('generator_loss', math.nan):.4g}",
+        ]
+        if "discriminator_accuracy" in metrics:
+            parts.append(f"accuracy {metrics['discriminator_accuracy']:.0%}")
+        action = {"go_on": "goes on", "prune": "PRUNED", "end": "completed"}
+        parts.append(f"{action[record.decision.action]}: {record.decision.reason}")
+        eta = self._eta()
+        return "  ".join(parts) + (f"  (about {_duration(eta)} left)" if eta is not None else "")
+
+    def _eta(self) -> float | None:
+        return remaining_seconds(
+            self._state,
+            self._plan,
+            images_before=self._images_before,
+            elapsed_s=self._clock() - self._started,
+        )
+
+    def render(self) -> Group:
+        """Build the picture of this moment."""
+        return Group(self._headline(), self._table())
+
+    def _headline(self) -> Text:
+        state, plan = self._state, self._plan
+        best = state.best_trial(plan.objective)
+        gray = gray_score(state, plan)
+        ended = sum(trial.status != "open" for trial in state.trials)
+        pruned = sum(trial.status == "pruned" for trial in state.trials)
+        text = Text()
+        text.append(f"{plan.study}", style="bold")
+        text.append(f"  {ended} of {plan.trials} trials ended, {pruned} pruned")
+        eta = self._eta()
+        left = "starting" if eta is None else f"about {_duration(eta)} left"
+        text.append(f"  |  {_duration(self._clock() - self._started)} elapsed, {left}\n")
+        if best is None or gray is None:
+            text.append("first reports are on their way", style="dim")
+            return text
+        value = best.best(plan.objective)
+        text.append(f"best so far {value:.2f}", style="green bold")
+        text.append(f" by {trial_name(best.number, best.chosen)}")
+        text.append(f"; {against_gray(value, gray)} gray ({gray:.2f})")
+        return text
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("trial", no_wrap=True)
+        table.add_column("stage", no_wrap=True)
+        for name in ("images", "objective", "loss", "accuracy"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("status", no_wrap=True, overflow="ellipsis")
+        for trial in self._shown():
+            metrics = trial.last_metrics
+            best = trial.best(self._plan.objective)
+            accuracy = metrics.get("discriminator_accuracy")
+            status = "running" if trial.status == "open" else trial.status
+            reason = trial.reason.splitlines()[-1] if trial.reason else "starting"
+            table.add_row(
+                trial_name(trial.number, trial.chosen),
+                trial.reports[-1].stage if trial.reports else "",
+                f"{trial.images_seen:,}",
+                f"{best:.2f}" if math.isfinite(best) else "",
+                f"{metrics['generator_loss']:.2f}" if "generator_loss" in metrics else "",
+                "" if accuracy is None else f"{accuracy:.0%}",
+                f"{status}: {reason}",
+                style=STYLES[trial.status],
+            )
+        return table
+
+    def _shown(self) -> list[TrialState]:
+        """Choose the trials that fit: open ones, then the newest of the others, in order."""
+        room = max(4, self._console.size.height - LINES_AROUND)
+        trials = self._state.trials
+        if len(trials) <= room:
+            return trials
+        by_need = sorted(trials, key=lambda trial: (trial.status != "open", -trial.number))
+        return sorted(by_need[:room], key=lambda trial: trial.number)
+
+
+def against_gray(value: float, gray: float) -> str:
+    """Say how far a value lies under or above that of the grey pictures."""
+    share = 1 - value / gray
+    return f"{abs(share):.1%} {'under' if share >= 0 else 'ABOVE'}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,36 @@
+"""Names of trials: number and telling values, the same everywhere."""
+
+from collections.abc import Mapping
+
+from raycolor.space import Scalar
+
+_SHORT = {"efficientnet_lite0": "lite0"}
+
+
+def trial_name(number: int, chosen: Mapping[str, Scalar]) -> str:
+    """Name a trial, as `007_lite0_lambda84`; fit for a folder.
+
+    Args:
+        number: the trial's.
+        chosen: its searched values.
+    """
+    parts = [f"{number:03d}"]
+    if "generator.backbone" in chosen:
+        backbone = str(chosen["generator.backbone"])
+        parts.append(_SHORT.get(backbone, backbone))
+    weight = chosen.get("losses.l1_lambda")
+    if isinstance(weight, int | float):
+        parts.append(f"lambda{weight:.3g}".replace("+", ""))
+    return "_".join(parts)
+
+
+def short_path(path: str) -> str:
+    """Shorten a dotted path to what tells it from the others, for tables."""
+    return {
+        "losses.l1_lambda": "lambda",
+        "optimizers.generator.learning_rate": "lr G",
+        "optimizers.discriminator.learning_rate": "lr D",
+        "generator.backbone": "backbone",
+        "pretraining.images": "pretraining",
+        "pretraining.learning_rate": "lr pre",
+    }.get(path, path)

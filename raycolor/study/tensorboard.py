@@ -1,0 +1,160 @@
+"""TensorBoard events of all trials, written by the driver alone.
+
+    results/<study>/tensorboard/<trial>/events.out.tfevents.*
+
+Every trial is a run with the same tags, step = images seen, and its hyperparameters from its first
+moment, so that running and pruned trials stand in the HParams tab too. The events are a view: a new
+session writes those of unfinished trials anew from the journal.
+"""
+
+import math
+import time
+from pathlib import Path
+
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event as EventProto
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from raycolor.plan import Plan
+from raycolor.study.naming import trial_name
+from raycolor.study.records import Ask, Fault, Record, Reported
+from raycolor.study.state import StudyState, TrialState
+
+FLUSH_SECONDS = 5
+PICTURES = "validation/grey, predicted, truth"
+
+
+class TensorBoardView:
+    """Event files of a study."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        """Prepare to write.
+
+        Args:
+            folder: the study's.
+            plan: of the study.
+        """
+        self._folder = folder
+        self._plan = plan
+        self._writers: dict[int, EventFileWriter] = {}
+
+    def rebuild(self, state: StudyState) -> None:
+        """Write what an earlier session left: unfinished trials anew, finished ones if missing."""
+        for trial in state.trials:
+            run = self._run(trial)
+            old = list(run.glob("events.out.tfevents.*"))
+            if old and trial.status != "open":
+                continue
+            for path in old:
+                path.unlink()
+            self._begin(trial)
+            for report in trial.reports:
+                self._add(trial, report)
+            if trial.status != "open":
+                self._end(trial)
+            else:
+                self._writers[trial.number].flush()
+
+    def take(self, record: Record, state: StudyState) -> None:
+        """Write the events of one new record."""
+        match record:
+            case Ask():
+                self._begin(state.trials[record.number])
+            case Reported():
+                trial = state.trials[record.number]
+                self._add(trial, record)
+                if trial.status != "open":
+                    self._end(trial)
+            case Fault(final=True):
+                self._end(state.trials[record.number])
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Write all out."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def _run(self, trial: TrialState) -> Path:
+        return self._folder / "tensorboard" / trial_name(trial.number, trial.chosen)
+
+    def _begin(self, trial: TrialState) -> None:
+        run = self._run(trial)
+        run.mkdir(parents=True, exist_ok=True)
+        writer = EventFileWriter(str(run), flush_secs=FLUSH_SECONDS)
+        self._writers[trial.number] = writer
+        start = SessionStartInfo(group_name=run.name, start_time_secs=time.time())
+        for path, value in trial.chosen.items():
+            match value:
+                case bool():
+                    start.hparams[path].bool_value = value
+                case int() | float():
+                    start.hparams[path].number_value = value
+                case _:
+                    start.hparams[path].string_value = str(value)
+        plugin_data = HParamsPluginData(session_start_info=start)
+        _write(writer, _hparams(metadata.SESSION_START_INFO_TAG, plugin_data), step=0)
+
+    def _add(self, trial: TrialState, report: Reported) -> None:
+        writer = self._writers[trial.number]
+        values = [
+            Summary.Value(tag=tag, simple_value=value)
+            for tag, value in report.metrics.items()
+            # TensorBoard draws a curve's last finite value; a gap says more than a zero.
+            if math.isfinite(value)
+        ]
+        summary = Summary(value=values)
+        rung = report.decision.rung
+        picture = (
+            self._folder
+            / "checkpoints"
+            / trial_name(trial.number, trial.chosen)
+            / f"samples_{report.images_seen}.png"
+        )
+        if rung is not None and picture.is_file():
+            summary.value.append(_image(picture))
+        _write(writer, summary, step=report.images_seen, at=report.time)
+
+    def _end(self, trial: TrialState) -> None:
+        status = {
+            "completed": api_pb2.STATUS_SUCCESS,
+            "pruned": api_pb2.STATUS_SUCCESS,
+            "failed": api_pb2.STATUS_FAILURE,
+        }[trial.status]
+        end = SessionEndInfo(status=status, end_time_secs=time.time())
+        plugin_data = HParamsPluginData(session_end_info=end)
+        summary = _hparams(metadata.SESSION_END_INFO_TAG, plugin_data)
+        writer = self._writers.pop(trial.number)
+        _write(writer, summary, step=trial.images_seen)
+        writer.close()
+
+
+def _write(
+    writer: EventFileWriter, summary: Summary, *, step: int, at: float | None = None
+) -> None:
+    wall_time = time.time() if at is None else at
+    writer.add_event(EventProto(step=step, wall_time=wall_time, summary=summary))
+
+
+def _hparams(tag: str, data: HParamsPluginData) -> Summary:
+    """Wrap data of the HParams plugin, whose own helper needs TensorFlow."""
+    value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data))
+    value.tensor.CopyFrom(metadata.NULL_TENSOR)
+    return Summary(value=[value])
+
+
+def _image(path: Path) -> Summary.Value:
+    with Image.open(path) as picture:
+        width, height = picture.size
+    image = Summary.Image(
+        height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes()
+    )
+    return Summary.Value(tag=PICTURES, image=image)

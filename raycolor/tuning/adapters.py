@@ -1,0 +1,167 @@
+"""The searcher, scheduler and callback that let Ray Tune run a study.
+
+All three share one `Dispatcher`. Ray pickles them when it begins, for a restore that raycolor never
+uses; what they hold cannot travel and does not.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from raycolor.study.engine import Engine
+from raycolor.study.state import TrialState
+from raycolor.tuning.trainable import Assignment, Outcome
+
+
+class Dispatcher:
+    """Which of Ray's trials is which of the study's, and how long this session may work.
+
+    Attributes:
+        engine: of the study.
+        out_of_time: whether the session's time is over.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        assign: Callable[[TrialState], Assignment],
+        *,
+        deadline: float | None,
+    ) -> None:
+        """Set up an empty table.
+
+        Args:
+            engine: of the study.
+            assign: from a trial to what a worker needs.
+            deadline: on the monotonic clock; None for no limit.
+        """
+        self.engine = engine
+        self.out_of_time = False
+        self._assign = assign
+        self._deadline = deadline
+        self._numbers: dict[str, int] = {}
+
+    def next(self, trial_id: str) -> Assignment | None:
+        """Hand out the next trial under Ray's name for it."""
+        if self._time_is_over():
+            return None
+        trial = self.engine.ask()
+        if trial is None:
+            return None
+        self._numbers[trial_id] = trial.number
+        return self._assign(trial)
+
+    def receive(self, trial_id: str, outcome: Outcome) -> bool:
+        """Take in a worker's outcome; return whether the trial goes on."""
+        number = self._numbers[trial_id]
+        if outcome.fault is not None:
+            self.engine.fault(number, outcome.fault, final=True)
+            return False
+        if outcome.references:
+            self.engine.note_references(outcome.references)
+        decision = self.engine.report(number, outcome.images_seen, outcome.stage, outcome.metrics)
+        # A trial that ends with the time stays open: another session takes it up.
+        return decision.action == "go_on" and not self._time_is_over()
+
+    def fault(self, trial_id: str, text: str, *, final: bool) -> None:
+        """Note that a worker or its machine failed."""
+        self.engine.fault(self._numbers[trial_id], text, final=final)
+
+    def _time_is_over(self) -> bool:
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self.out_of_time = True
+        return self.out_of_time
+
+
+class _Adapter:
+    """Leaves the dispatcher behind when Ray pickles the adapter."""
+
+    dispatcher: Dispatcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "dispatcher"}
+
+
+class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]  # ray has no types
+    """Hands out unfinished trials, then new ones."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        # No metric and no mode: Ray would end the study at the first report without them.
+        super().__init__()
+        self.dispatcher = dispatcher
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the next trial's assignment, or that there is none."""
+        assignment = self.dispatcher.next(trial_id)
+        # Never None: Ray would sleep and ask again.
+        return Searcher.FINISHED if assignment is None else asdict(assignment)
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing to do: the scheduler has heard it."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Refuse: the journal is what is kept."""
+        raise NotImplementedError
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Refuse: the journal is what is read."""
+        raise NotImplementedError
+
+
+class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]  # ray has no types
+    """Asks the engine about every report."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__()
+        self.dispatcher = dispatcher
+
+    def on_trial_result(
+        self, tune_controller: object, trial: Trial, result: Mapping[str, Any]
+    ) -> str:
+        """Give the report to the study and carry out its decision."""
+        goes_on = self.dispatcher.receive(trial.trial_id, result["outcome"])
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no types
+    """Tells the study of workers that died."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """Note a fault after which the trial is taken up again."""
+        self.dispatcher.fault(trial.trial_id, _cause(trial), final=False)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """Note a fault that ends the trial."""
+        self.dispatcher.fault(trial.trial_id, _cause(trial), final=True)
+
+    def get_state(self) -> None:
+        """Keep nothing."""
+        return
+
+    def set_state(self, state: object) -> None:
+        """Read nothing."""
+
+
+def _cause(trial: Trial) -> str:
+    """Last line of what Ray says about a failed trial."""
+    try:
+        error = trial.get_pickled_error() or trial.get_error()
+    except (OSError, ValueError, EOFError):
+        error = None
+    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    return lines[0].strip() if lines else "its worker died"

@@ -1,0 +1,103 @@
+"""What a worker runs: one trial after another in the same process.
+
+torch is imported in `setup`, on the worker, so that the driver never pays for it.
+"""
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from raycolor.errors import Diverged
+
+if TYPE_CHECKING:
+    from raycolor.trial import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One trial, as the driver hands it to a worker; plain values, since Ray pickles it."""
+
+    number: int
+    name: str
+    config: dict[str, Any]
+    """A dumped `TrialConfig`."""
+    data: str | None
+    """Folder of the prepared data set; None for the built-in one."""
+    folder: str
+    """Where the trial keeps its checkpoints."""
+    cache: str
+    """What all trials of the study share."""
+    rungs: tuple[int, ...]
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a worker sends back; an object, since Ray flattens dictionaries."""
+
+    images_seen: int = 0
+    stage: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    references: dict[str, dict[str, float]] = field(default_factory=dict)
+    fault: str | None = None
+    """A traceback, if the trial failed for a reason of its own; the rest is empty then."""
+
+
+class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
+    """Trains one trial at a time and hands out its reports; its process is used again."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin a trial, or take it up at its own checkpoint."""
+        assignment = Assignment(**config)
+        self._reports: Iterator[Report] = _reports(assignment)
+
+    def step(self) -> dict[str, Any]:
+        """Train up to the next report.
+
+        Returns:
+            An `Outcome` as `outcome`. Never `done`: Ray would not ask the scheduler then.
+        """
+        return {"outcome": self._outcome()}
+
+    def _outcome(self) -> Outcome:
+        try:
+            report = next(self._reports)
+        except Diverged as error:
+            return Outcome(images_seen=error.images_seen, stage="diverged", metrics=error.losses)
+        except Exception:
+            # Whatever goes wrong in one trial must not end the study.
+            return Outcome(fault=traceback.format_exc(limit=-5))
+        return Outcome(
+            images_seen=report.images_seen,
+            stage=report.stage,
+            metrics=report.metrics,
+            references=report.references,
+        )
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial in the same process."""
+        self._reports = iter(())  # frees the last trial's memory before the next one needs it
+        self.setup(new_config)
+        return True
+
+
+def _reports(assignment: Assignment) -> "Iterator[Report]":
+    import torch
+
+    from raycolor.config import TrialConfig
+    from raycolor.data import PHOTOS, open_prepared
+    from raycolor.trial import train
+
+    torch.set_num_threads(assignment.threads)
+    prepared = open_prepared(PHOTOS if assignment.data is None else Path(assignment.data))
+    yield from train(
+        TrialConfig.model_validate(assignment.config),
+        prepared,
+        folder=Path(assignment.folder),
+        cache=Path(assignment.cache),
+        pictures_at=assignment.rungs,
+    )
