@@ -1,7 +1,7 @@
 """Tensors and a description in one file, written whole and checked when read.
 
 A file is safetensors, so reading it runs no code. Its header holds a JSON description and the
-SHA-256 of names, shapes and bytes of all tensors.
+SHA-256 of that description and of names, shapes and bytes of all tensors.
 """
 
 import hashlib
@@ -35,7 +35,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
         name: tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
         for name, tensor in tensors.items()
     }
-    metadata = {"about": json.dumps(dict(about)), "sha256": _digest(contents)}
+    description = json.dumps(dict(about))
+    metadata = {"about": description, "sha256": _digest(description, contents)}
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,13 +67,14 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no iterator)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from error
-    if metadata.get("sha256") != _digest(tensors):
+    description = metadata.get("about", "")
+    if metadata.get("sha256") != _digest(description, tensors):
         raise CheckpointError(f"{path}: its contents do not match its SHA-256; it was altered")
-    return tensors, json.loads(metadata["about"])
+    return tensors, json.loads(description)
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(description: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(f"{description}\0".encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())

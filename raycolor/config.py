@@ -115,7 +115,7 @@ class PretrainingConfig(_Section):
 class EvaluationConfig(_Section):
     """How a report is measured."""
 
-    images: PositiveInt = 96
+    images: Annotated[int, Field(ge=2)] = 96
     """Validation crops that are coloured for a report: the first of a fixed list; fewer if the data
     set has fewer. Distances over different numbers of crops cannot be compared."""
     extractor: Extractor = "efficientnet_lite0"
@@ -200,6 +200,12 @@ def _problems(config: TrialConfig) -> Iterator[str]:
         yield (
             f"data.size: {size} is no multiple of {stride}, which generator.backbone: "
             f"{config.generator.backbone} needs; take {nearest}"
+        )
+    elif batch == 1 and size == stride and config.generator.backbone != "scratch":
+        yield (
+            f"budget.batch_size: 1 is too few for data.size: {size} with generator.backbone: "
+            f"{config.generator.backbone}, whose batch norm would see a single pixel; take at "
+            "least 2, or a larger size"
         )
     smallest = 4 * 2**config.discriminator.downs
     if size < smallest:

@@ -205,7 +205,7 @@ def _read_split(path: Path, size: int) -> Pictures:
         column = batches[0].column("pixels")
         sources = tuple(batches[0].column("source").to_pylist())
         flat = column.flatten().to_numpy(zero_copy_only=True)
-        return Pictures(pixels=flat.reshape(-1, size, size, 3), sources=sources)
+        return Pictures(pixels=flat.reshape(len(sources), size, size, 3), sources=sources)
     except (OSError, KeyError, ValueError, pa.ArrowInvalid) as error:
         raise DataError(
             f"{path}: not readable as a split of a prepared data set ({error}); prepare it again"

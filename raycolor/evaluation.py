@@ -21,7 +21,7 @@ from raycolor import checkpoint, color
 from raycolor.config import TrialConfig
 from raycolor.crops import fixed_crops
 from raycolor.data import PreparedData, SplitName
-from raycolor.errors import CheckpointError
+from raycolor.errors import CheckpointError, DataError
 from raycolor.metrics.extractor import FeatureExtractor, build_extractor
 from raycolor.metrics.frechet import FeatureStatistics, feature_statistics, frechet_distance
 from raycolor.metrics.pixels import colorfulness, psnr
@@ -39,8 +39,8 @@ class Evaluation:
 
     scores: dict[str, float]
     """The Fréchet distance under its name, `psnr` and `colorfulness`."""
-    shown: UInt8[Tensor, "8 3 h w"]
-    """The first pictures of the split, coloured; fewer if there are fewer."""
+    shown: UInt8[Tensor, "b 3 h w"]
+    """The first `NUM_SHOWN` crops, coloured; fewer if there are fewer."""
     seconds: float
 
 
@@ -76,6 +76,7 @@ class Evaluator:
             cache: folder for the truth's features; None keeps nothing.
 
         Raises:
+            DataError: the split gives a single crop.
             WeightsError: the extractor's weights are missing or damaged.
         """
         self._config = config
@@ -83,6 +84,11 @@ class Evaluator:
         self.truth, self.sources = fixed_crops(
             prepared.pictures(split), config.data, number=config.evaluation.images
         )
+        if len(self.truth) < 2:
+            raise DataError(
+                f"{prepared.path}: {split} gives 1 crop, but a Fréchet distance needs at least 2; "
+                "prepare more pictures"
+            )
         self._extractor: FeatureExtractor = build_extractor(
             config.evaluation.extractor, size=config.evaluation.extractor_size
         ).to(device)
@@ -120,7 +126,7 @@ class Evaluator:
         }
         return Evaluation(scores=scores, shown=rgb_u8[:NUM_SHOWN], seconds=perf_counter() - started)
 
-    def gray_shown(self) -> UInt8[Tensor, "8 3 h w"]:
+    def gray_shown(self) -> UInt8[Tensor, "b 3 h w"]:
         """The pictures for people, without their colours."""
         l_unit, _ = color.rgb_to_unit(self.truth[:NUM_SHOWN])
         return color.unit_to_rgb(l_unit, gray(l_unit))

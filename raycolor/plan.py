@@ -70,7 +70,8 @@ class Plan:
         return {
             "space": self.space.name,
             "study": study,
-            "fixed": _without(self._settled(), self.space.search),
+            # A setting may be fixed and searched, where the search is for some choices only.
+            "fixed": {**_without(self._settled(), self.space.search), **self.space.fixed},
             "search": search,
             "data": self.data,
             "seed": self.seed,

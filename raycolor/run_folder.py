@@ -156,10 +156,14 @@ def _load(networks: Networks, tensors: Mapping[str, Tensor]) -> None:
     for part, network in _parts(networks).items():
         network.load_state_dict(_below(tensors, part))
     for part, adam in _adams(networks).items():
+        (group,) = adam.param_groups
         states: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(tensors, part).items():
             index, name = key.split("/")
-            states.setdefault(int(index), {})[name] = value
+            # Fused Adam goes through memory, not through indices: a moment must be laid out as its
+            # parameter is (channels last), or it meets the wrong weights.
+            laid_out = torch.empty_like(group["params"][int(index)]) if value.ndim else value
+            states.setdefault(int(index), {})[name] = laid_out.copy_(value)
         adam.load_state_dict({"state": states, "param_groups": adam.state_dict()["param_groups"]})
 
 

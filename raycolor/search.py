@@ -66,18 +66,7 @@ def main() -> None:
     flags = tyro.cli(Flags, prog="raycolor-search")
     console = Console(soft_wrap=not sys.stdout.isatty())
     try:
-        plan = make_plan(
-            space=flags.space,
-            study=flags.study,
-            out=flags.out,
-            data=flags.data,
-            trials=flags.trials,
-            concurrent=flags.concurrent,
-            overrides=_overrides(flags.set),
-            address=flags.address,
-            time_budget_s=flags.time_budget,
-            seed=flags.seed,
-        )
+        plan = _plan(flags)
         if flags.dry_run:
             console.print(plan.describe(), markup=False, highlight=False)
             return
@@ -170,11 +159,38 @@ def _preflight(plan: Plan) -> str:
     return prepared.fingerprint
 
 
-def _overrides(given: list[str]) -> Mapping[str, Scalar]:
-    """Read PATH=VALUE flags; values are YAML, as in a space file.
+def _plan(flags: Flags) -> Plan:
+    """Turn flags into a plan.
 
     Raises:
-        ConfigError: one is no PATH=VALUE.
+        ConfigError: all problems at once, one a line.
+    """
+    overrides, problems = _overrides(flags.set)
+    try:
+        plan = make_plan(
+            space=flags.space,
+            study=flags.study,
+            out=flags.out,
+            data=flags.data,
+            trials=flags.trials,
+            concurrent=flags.concurrent,
+            overrides=overrides,
+            address=flags.address,
+            time_budget_s=flags.time_budget,
+            seed=flags.seed,
+        )
+    except ConfigError as error:
+        raise ConfigError("\n".join([*problems, str(error)])) from error
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return plan
+
+
+def _overrides(given: list[str]) -> tuple[Mapping[str, Scalar], list[str]]:
+    """Read PATH=VALUE flags; values are YAML, as in a space file.
+
+    Returns:
+        The values, and a line for each flag that is no PATH=VALUE.
     """
     overrides: dict[str, Scalar] = {}
     problems = []
@@ -191,9 +207,7 @@ def _overrides(given: list[str]) -> Mapping[str, Scalar]:
             problems.append(f"--set {item}: give one value; domains stand in a space file")
             continue
         overrides[path.strip()] = value
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return overrides
+    return overrides, problems
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:

@@ -10,6 +10,7 @@ built as a `TrialConfig`, so a trial that cannot run is refused before Ray start
 imports neither torch nor ray.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,16 @@ from raycolor.config import TrialConfig, flattened, nested
 from raycolor.errors import ConfigError
 
 Scalar = bool | int | float | str | None
-Conditions = dict[str, list[Scalar]]
+Conditions = dict[str, Annotated[list[Scalar], Field(min_length=1)]]
 SearcherName = Literal["tpe", "random", "grid"]
 SchedulerName = Literal["asha", "none"]
 SHIPPED = Path(__file__).parent / "search_spaces"
 AT_TOP_LEVEL = Path(__file__).parent.parent / "search_spaces"
+MOST_PROBLEMS = 20
+"""Combinations of settings that are reported at once; one wrong range can break thousands."""
+_TAGS = {"uniform", "loguniform", "choice", "literal['auto']", "bool", "float", "int", "str"}
+_TAGS |= {"constrained-float", "constrained-int"}
+"""What pydantic puts into the place of a problem besides the path."""
 
 
 class _Model(BaseModel):
@@ -92,7 +98,8 @@ class Choice(_Domain):
 
     @model_validator(mode="after")
     def _distinct(self) -> "Choice":
-        if len({repr(value) for value in self.values}) < len(self.values):
+        # By equality, as 1, 1.0 and true are one to all that compare values.
+        if len(set(self.values)) < len(self.values):
             raise ValueError(f"values {self.values} has a value twice; name each once")
         return self
 
@@ -211,7 +218,7 @@ def exists(domain: Domain, chosen: Mapping[str, Scalar]) -> bool:
 
 
 def edges(domain: Domain) -> Sequence[Scalar]:
-    """Return the values of a domain that can break a configuration: its ends, or all choices."""
+    """Return the ends of a range, or all choices."""
     match domain:
         case Uniform() | LogUniform() | Int():
             return (domain.low, domain.high)
@@ -339,46 +346,75 @@ def _overridden(tree: Mapping[str, Any], overrides: Mapping[str, Scalar]) -> dic
     result = dict(tree)
     for path, value in overrides.items():
         if path.startswith("study."):
-            study = flattened(result.get("study") or {})
-            study[path.removeprefix("study.")] = value
-            result["study"] = nested(study)
-        else:
-            result["fixed"] = {**(result.get("fixed") or {}), path: value}
-            search = result.get("search") or {}
-            result["search"] = {key: item for key, item in search.items() if key != path}
-            result["search"] = {
-                key: item for key, item in result["search"].items() if not _never(item, path, value)
-            }
-            for key, item in result["search"].items():
-                if isinstance(item, dict) and isinstance(item.get("when"), dict):
-                    rest = {other: v for other, v in item["when"].items() if other != path}
-                    result["search"][key] = {**item, "when": rest}
+            result = _put(result, path.split("."), value)
+            continue
+        result = _put(result, ["fixed", path], value)
+        if isinstance(result.get("search"), dict):
+            result["search"] = _settled(result["search"], path, value)
     return result
 
 
-def _never(item: Any, path: str, value: Scalar) -> bool:
-    """Tell whether a domain cannot exist once `path` has the fixed `value`."""
+def _put(tree: Any, keys: Sequence[str], value: Scalar) -> Any:
+    """Put a value into nested mappings; what should be one and is not stays, to be refused."""
+    if not keys:
+        return value
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        return tree
+    return {**tree, keys[0]: _put(tree.get(keys[0]), keys[1:], value)}
+
+
+def _settled(search: Mapping[str, Any], path: str, value: Scalar) -> dict[str, Any]:
+    """Take out `path`, which is fixed now, and all domains that therefore never exist."""
+    kept = dict(search)
+    gone: dict[str, list[Scalar]] = {path: [value]}
+    kept.pop(path, None)
+    while never := [key for key, item in kept.items() if _never(item, gone)]:
+        for key in never:
+            del kept[key]
+            gone[key] = []
+    for key, item in kept.items():
+        if when := _when(item):
+            kept[key] = {**item, "when": {p: v for p, v in when.items() if p != path}}
+    return kept
+
+
+def _never(item: Any, gone: Mapping[str, list[Scalar]]) -> bool:
+    """Tell whether a domain cannot exist, given all values that some others still take."""
+    return any(
+        isinstance(allowed, list) and not any(value in allowed for value in gone[path])
+        for path, allowed in _when(item).items()
+        if path in gone
+    )
+
+
+def _when(item: Any) -> Mapping[str, Any]:
+    """Return the conditions of a domain that is not checked yet."""
     when = item.get("when") if isinstance(item, dict) else None
-    allowed = when.get(path) if isinstance(when, dict) else None
-    return isinstance(allowed, list) and value not in allowed
+    return when if isinstance(when, dict) else {}
 
 
 def explain(error: ValidationError) -> Iterator[str]:
     """Turn pydantic's problems into one sentence each: dotted path, what came, what is allowed."""
+    lines: dict[str, list[str]] = {}
     for problem in error.errors():
-        tags = {"uniform", "loguniform", "int", "choice", "literal['auto']", "float", "str", "bool"}
-        path = ".".join(str(part) for part in problem["loc"] if str(part) not in tags)
+        path = ".".join(str(part) for part in problem["loc"] if str(part) not in _TAGS)
         text = problem["msg"].removeprefix("Value error, ")
         where = f"{path}: " if path else ""
         match problem["type"]:
             case "value_error":
-                yield from (f"{where}{line}" for line in text.splitlines())
+                lines.update((f"{where}{line}", []) for line in text.splitlines())
             case "missing":
-                yield f"{where}is missing; add it"
+                lines[f"{where}is missing; add it"] = []
             case "extra_forbidden":
-                yield f"{where}there is no such key; remove it"
+                lines[f"{where}there is no such key; remove it"] = []
             case _:
-                yield f"{where}{problem['input']!r}: {text[0].lower()}{text[1:]}"
+                lines.setdefault(f"{where}{problem['input']!r}: ", []).append(text)
+    for line, texts in lines.items():
+        # A value that fits none of several kinds is one problem; pydantic names it once a kind.
+        kinds = [texts[0][0].lower() + texts[0][1:]] if texts else []
+        kinds += [text.removeprefix("Input should be ") for text in texts[1:]]
+        yield line + "; or ".join(kinds)
 
 
 def known_paths() -> tuple[str, ...]:
@@ -398,8 +434,8 @@ def _path_problems(file: SpaceFile) -> Iterator[str]:
     for path in file.search:
         if path in {"budget.images", "budget.report_every"}:
             yield f"search.{path}: must be the same in all trials; set it under fixed"
-    for path in set(file.search) & set(file.fixed):
-        if not file.search[path].when:
+    for path, domain in file.search.items():
+        if path in file.fixed and not domain.when:
             yield f"search.{path}: also stands under fixed; remove one of the two"
 
 
@@ -446,7 +482,7 @@ def _ordered(search: Mapping[str, Domain]) -> dict[str, Domain]:
 
 
 def _edge_problems(file: SpaceFile) -> Iterator[str]:
-    """Build each edge of each domain, beside every combination of those that conditions name."""
+    """Build each value of a domain that can break a configuration, alone and in pairs."""
     space = Space(name="", study=file.study, fixed=file.fixed, search=_ordered(file.search))
     seen: set[str] = set()
     for chosen in _samples(space.search):
@@ -458,18 +494,45 @@ def _edge_problems(file: SpaceFile) -> Iterator[str]:
                     seen.add(line)
                     section = "search" if line.split(":")[0] in file.search else "fixed"
                     yield f"{section}.{line}"
+        if len(seen) >= MOST_PROBLEMS:
+            yield "search: there are more such problems; mend these first"
+            return
 
 
 def _samples(search: Mapping[str, Domain]) -> Iterator[dict[str, Scalar]]:
-    """Yield configurations in which each edge of each domain and each pair of edges occurs."""
+    """Yield configurations in which each probe of each domain and each pair of probes occurs."""
     paths = list(search)
     yield _completed(search, {})
     for number, path in enumerate(paths):
-        for value in edges(search[path]):
+        for value in _probes(search[path], most=4096):
             yield _completed(search, {path: value})
+        for value in _probes(search[path], most=16):
             for other in paths[:number]:
-                for second in edges(search[other]):
+                for second in _probes(search[other], most=16):
                     yield _completed(search, {path: value, other: second})
+
+
+def _probes(domain: Domain, *, most: int) -> Sequence[Scalar]:
+    """Return the values of a domain that can break a configuration.
+
+    Args:
+        domain: the domain.
+        most: integers of a range that are listed; of a longer one the first two and the last,
+            since what divides the first two divides all.
+    """
+    match domain:
+        case Uniform() | LogUniform():
+            # With one that is not whole, or a setting of whole numbers would pass with whole ends.
+            between = math.floor((domain.low + domain.high) / 2) + 0.5
+            whole = domain.low.is_integer() and domain.high.is_integer()
+            return (domain.low, domain.high, *([between] if whole else ()))
+        case Int():
+            values = range(domain.low, domain.high + 1, domain.step)
+            return values if len(values) <= most else (values[0], values[1], values[-1])
+        case Choice():
+            return domain.values
+        case _:
+            assert_never(domain)
 
 
 def _completed(search: Mapping[str, Domain], wanted: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -186,7 +186,9 @@ class _Run:
                 sums[name] = sums.get(name, 0.0) + value.double()
             progress.steps += 1
             progress.images_seen += budget.batch_size
-            if perf_counter() - saved > budget.checkpoint_seconds:
+            # The last checkpoint of an interval is the report's: one without it would skip it.
+            due = perf_counter() - saved > budget.checkpoint_seconds
+            if due and progress.images_seen < images:
                 settle()
                 save()
                 saved = started = perf_counter()

@@ -35,7 +35,8 @@ def write_best(folder: Path, state: StudyState, plan: Plan) -> None:
     source = folder / "checkpoints" / name / f"best_{images}.safetensors"
     mark = target / "source.json"
     origin = json.dumps({"trial": name, "images_seen": images})
-    if not source.is_file() or (mark.is_file() and mark.read_text(encoding="utf-8") == origin):
+    complete = all((target / part).is_file() for part in (GENERATOR, SAMPLES, CONFIG, mark.name))
+    if not source.is_file() or (complete and mark.read_text(encoding="utf-8") == origin):
         return
     mark.unlink(missing_ok=True)
     _copy(source, target / GENERATOR)

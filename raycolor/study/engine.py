@@ -139,16 +139,16 @@ class Engine:
         """
         if (old := self.state.decision(number, images_seen)) is not None:
             return old
-        value = metrics.get(self.plan.objective)
-        number_value = float(value) if isinstance(value, int | float) else math.nan
-        decision = self._halving.decide(number, images_seen, number_value)
+        kept = {name: float(value) for name, value in metrics.items() if value is not None}
+        value = kept.get(self.plan.objective, math.nan)
+        decision = self._halving.decide(number, images_seen, value)
         self._write(
             Reported(
                 time=self._clock(),
                 number=number,
                 images_seen=images_seen,
                 stage=stage,
-                metrics={name: float(v) for name, v in metrics.items() if v is not None},
+                metrics=kept,
                 decision=decision,
             )
         )
@@ -166,7 +166,8 @@ class Engine:
                 time=self._clock(),
                 number=number,
                 images_seen=trial.images_seen,
-                text=text,
+                # A path in a traceback may hold bytes that are no UTF-8.
+                text=text.encode("utf-8", "backslashreplace").decode("utf-8"),
                 final=final,
             )
         )

@@ -8,10 +8,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from raycolor.errors import CheckpointError
-from raycolor.study.records import FORMAT, Record, Session, from_line, to_line
+from raycolor.study.records import FORMAT, Record, UnknownFormat, from_line, to_line
 
 FILE = "journal.jsonl"
 
@@ -39,18 +39,17 @@ def _parsed(path: Path, content: bytes) -> Iterator[Record]:
     # Not splitlines(): text in a record may hold other characters that it takes for line ends.
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            record = from_line(line.decode("utf-8"))
+            yield from_line(line.decode("utf-8"))
+        except UnknownFormat as error:
+            raise CheckpointError(
+                f"{path}, line {number}: the journal has format {error}, this raycolor writes "
+                f"{FORMAT}; use the raycolor that began the study, or another --study"
+            ) from error
         except (ValueError, TypeError) as error:
             raise CheckpointError(
                 f"{path}, line {number}: damaged ({error}); mend or remove the line, or move the "
                 "study's folder away to begin anew"
             ) from error
-        if isinstance(record, Session) and record.format != FORMAT:
-            raise CheckpointError(
-                f"{path}, line {number}: the journal has format {record.format}, this raycolor "
-                f"writes {FORMAT}; use the raycolor that began the study, or another --study"
-            )
-        yield record
 
 
 class Journal:
@@ -68,7 +67,8 @@ class Journal:
         self._path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = self._path.open("ab+")
+            # Unbuffered: a buffer would keep, and write again, what the storage refused.
+            self._file = self._path.open("ab+", buffering=0)
         except OSError as error:
             raise CheckpointError(
                 f"{folder}: cannot be written ({error}); choose another --out"
@@ -102,8 +102,9 @@ class Journal:
         line = to_line(record).encode("utf-8") + b"\n"
         end = self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write(line)
-            self._file.flush()
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
             os.fsync(self._file.fileno())
         except OSError as error:
             self._file.truncate(end)

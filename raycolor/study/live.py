@@ -166,6 +166,8 @@ class LiveView:
 
 def against_gray(value: float, gray: float) -> str:
     """Say how far a value lies under or above that of the grey pictures."""
+    if not gray > 0:
+        return "not under"  # photographs without colour
     share = 1 - value / gray
     return f"{abs(share):.1%} {'under' if share >= 0 else 'ABOVE'}"
 

@@ -109,6 +109,10 @@ _KINDS: dict[str, type[Record]] = {
 }
 
 
+class UnknownFormat(Exception):  # noqa: N818  (the journal turns it into an error for people)
+    """A session of another version of the journal."""
+
+
 def to_line(record: Record) -> str:
     """Write a record as one line of JSON."""
     return json.dumps(
@@ -120,14 +124,20 @@ def from_line(line: str) -> Record:
     """Read a record.
 
     Raises:
+        UnknownFormat: another raycolor wrote it, with fields that only that one knows.
         ValueError: no record of a kind and shape that is known.
     """
     tree = json.loads(line)
     if not isinstance(tree, dict) or tree.get("record") not in _KINDS:
         raise ValueError(f"no record: {line[:80]!r}")
     kind = _KINDS[tree.pop("record")]
+    if kind is Session and tree.get("format") != FORMAT:
+        raise UnknownFormat(tree.get("format"))
     if missing := {item.name for item in fields(kind)} - tree.keys():
         raise ValueError(f"record {kind.record!r} lacks {', '.join(sorted(missing))}")
+    for name in ("scores", "chosen", "identity"):
+        if not isinstance(tree.get(name, {}), dict):
+            raise ValueError(f"no mapping: {name} {tree[name]!r}")
     if kind is Reported:
         tree["decision"] = Decision(**_numbers(tree["decision"]))
         tree["metrics"] = _numbers(tree["metrics"])
@@ -146,7 +156,9 @@ def _spelled(value: Any) -> Any:
     return value
 
 
-def _numbers(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(tree: Any) -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        raise ValueError(f"no mapping: {tree!r}")
     return {
         key: float(value) if value in ("nan", "inf", "-inf") else value
         for key, value in tree.items()

@@ -8,6 +8,7 @@ session writes those of unfinished trials anew from the journal.
 """
 
 import math
+import os
 import time
 from pathlib import Path
 
@@ -46,11 +47,11 @@ class TensorBoardView:
         self._writers: dict[int, EventFileWriter] = {}
 
     def rebuild(self, state: StudyState) -> None:
-        """Write what an earlier session left: unfinished trials anew, finished ones if missing."""
+        """Write what an earlier session left: anew unless it was written to the trial's end."""
         for trial in state.trials:
             run = self._run(trial)
             old = list(run.glob("events.out.tfevents.*"))
-            if old and trial.status != "open":
+            if trial.status != "open" and any(_ended(path) for path in old):
                 continue
             for path in old:
                 path.unlink()
@@ -135,6 +136,14 @@ class TensorBoardView:
         writer = self._writers.pop(trial.number)
         _write(writer, summary, step=trial.images_seen)
         writer.close()
+
+
+def _ended(path: Path) -> bool:
+    """Tell whether an event file is complete: a trial's end is its last event."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1024))
+        return metadata.SESSION_END_INFO_TAG.encode() in file.read()
 
 
 def _write(
