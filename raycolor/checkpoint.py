@@ -6,7 +6,6 @@ SHA-256 of that description and of names, shapes and bytes of all tensors.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from raycolor.errors import CheckpointError
+from raycolor.files import replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -37,15 +37,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     }
     description = json.dumps(dict(about))
     metadata = {"about": description, "sha256": _digest(description, contents)}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(contents, beside, metadata=metadata)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
+        with replacing(path) as beside:
+            save_file(contents, beside, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path}: cannot be written ({error}); make room or mend the storage, then give the "
             "same command again"

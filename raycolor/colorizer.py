@@ -48,7 +48,7 @@ class Colorizer:
         Returns:
             The same shape, coloured.
         """
-        rgb = torch.from_numpy(np.ascontiguousarray(rgb_u8)).permute(2, 0, 1)[None]
+        rgb = torch.from_numpy(rgb_u8.copy()).permute(2, 0, 1)[None]
         l_unit, _ = color.rgb_to_unit(rgb)
         height, width = l_unit.shape[-2:]
         scale = self._size / min(height, width)

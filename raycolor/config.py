@@ -135,7 +135,7 @@ class BudgetConfig(_Section):
     """Images between two reports."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
     """Images a training step."""
-    checkpoint_seconds: Annotated[float, Field(gt=0)] = 120.0
+    checkpoint_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     """Longest time between two checkpoints; there is one at every report besides."""
 
 

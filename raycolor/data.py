@@ -13,7 +13,6 @@ cuts batches from them. This module does not import torch, so that a driver chec
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from raycolor.errors import DataError
+from raycolor.files import replacing, write_text
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -172,9 +172,7 @@ def write_prepared(
         ),
         "skipped": dict(skipped or {}),
     }
-    beside = path / "dataset.json.part"
-    beside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path / "dataset.json")
+    write_text(path / "dataset.json", json.dumps(about, indent=2) + "\n")
     return open_prepared(path)
 
 
@@ -187,12 +185,12 @@ def _write_split(path: Path, rows: Iterable[tuple[str, np.ndarray]], size: int) 
             "pixels": pa.FixedSizeListArray.from_arrays(pa.array(flat), size * size * 3),
         }
     )
-    beside = path.with_suffix(".part")
-    with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with (
+        replacing(path) as beside,
+        pa.OSFile(str(beside), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
         writer.write_table(table)
-    with beside.open("rb") as written:
-        os.fsync(written.fileno())
-    beside.replace(path)
 
 
 def _read_split(path: Path, size: int) -> Pictures:

@@ -52,3 +52,7 @@ class Diverged(RaycolorError):  # noqa: N818  (it is an event of a run, not a mi
         self.losses = dict(losses)
         values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
         super().__init__(f"diverged after {images_seen} images: {values}")
+
+    def __reduce__(self) -> tuple[type["Diverged"], tuple[int, dict[str, float]]]:
+        """Pickle the arguments, not the message: Ray carries errors between processes."""
+        return type(self), (self.images_seen, self.losses)

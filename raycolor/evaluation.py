@@ -40,7 +40,7 @@ class Evaluation:
     scores: dict[str, float]
     """The Fréchet distance under its name, `psnr` and `colorfulness`."""
     shown: UInt8[Tensor, "b 3 h w"]
-    """The first `NUM_SHOWN` crops, coloured; fewer if there are fewer."""
+    """The pictures for people, coloured: `NUM_SHOWN`, or fewer if there are fewer."""
     seconds: float
 
 
@@ -92,6 +92,7 @@ class Evaluator:
         self._extractor: FeatureExtractor = build_extractor(
             config.evaluation.extractor, size=config.evaluation.extractor_size
         ).to(device)
+        self._shown = _spread(self.sources)
         self.references: dict[str, dict[str, float]] = {}
         path = cache / f"reference_{split}_{self._key(prepared)}.safetensors" if cache else None
         features = None
@@ -124,12 +125,18 @@ class Evaluator:
             "psnr": _finite_mean(psnr(rgb_u8, self.truth)),
             "colorfulness": float(colorfulness(rgb_u8).mean()),
         }
-        return Evaluation(scores=scores, shown=rgb_u8[:NUM_SHOWN], seconds=perf_counter() - started)
+        return Evaluation(
+            scores=scores, shown=rgb_u8[self._shown], seconds=perf_counter() - started
+        )
 
     def gray_shown(self) -> UInt8[Tensor, "b 3 h w"]:
         """The pictures for people, without their colours."""
-        l_unit, _ = color.rgb_to_unit(self.truth[:NUM_SHOWN])
+        l_unit, _ = color.rgb_to_unit(self.truth_shown())
         return color.unit_to_rgb(l_unit, gray(l_unit))
+
+    def truth_shown(self) -> UInt8[Tensor, "b 3 h w"]:
+        """The pictures for people, in their own colours."""
+        return self.truth[self._shown]
 
     def _reference_scores(self) -> dict[str, dict[str, float]]:
         truth = {
@@ -153,6 +160,19 @@ class Evaluator:
             self._config.evaluation.extractor_size,
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _spread(sources: tuple[str, ...]) -> list[int]:
+    """Choose the pictures for people: different photographs, evenly spread over the crops.
+
+    Tiles of one photograph are named `photograph#number`.
+    """
+    first: dict[str, int] = {}
+    for index, source in enumerate(sources):
+        first.setdefault(source.partition("#")[0], index)
+    indices = list(first.values())
+    number = min(NUM_SHOWN, len(indices))
+    return [indices[round(i * (len(indices) - 1) / max(1, number - 1))] for i in range(number)]
 
 
 def _read_reference(

@@ -70,9 +70,9 @@ class Plan:
         return {
             "space": self.space.name,
             "study": study,
-            # A setting may be fixed and searched, where the search is for some choices only.
-            "fixed": {**_without(self._settled(), self.space.search), **self.space.fixed},
+            "fixed": self._settled(),
             "search": search,
+            "baseline": dict(self.space.baseline),
             "data": self.data,
             "seed": self.seed,
         }
@@ -92,7 +92,13 @@ class Plan:
 
     def _settled(self) -> dict[str, Any]:
         """All settings of a trial that the plan fixes, defaults included."""
-        return flattened(self.base.model_dump(mode="json"))
+        searched, fixed = self.space.search, self.space.fixed
+        # One that is fixed and searched is searched beside some choices only.
+        return {
+            path: value
+            for path, value in flattened(self.base.model_dump(mode="json")).items()
+            if path not in searched or path in fixed
+        }
 
     def largest_cost(self) -> int:
         """Training images if no trial is stopped early."""
@@ -134,6 +140,9 @@ class Plan:
         )
         if self.time_budget_s is not None:
             lines.append(f"Time       at most about {self.time_budget_s:g} s")
+        if self.space.baseline:
+            lines.append("Baseline   the first trial, which the others have to beat:")
+            lines.append("  " + ", ".join(f"{p}={v}" for p, v in self.space.baseline.items()))
         lines.append("Search")
         width = max((len(path) for path in self.space.search), default=0)
         for path, domain in self.space.search.items():
@@ -201,10 +210,6 @@ def make_plan(
         time_budget_s=time_budget_s,
         seed=seed,
     )
-
-
-def _without(values: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[str, Any]:
-    return {path: value for path, value in values.items() if path not in paths}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

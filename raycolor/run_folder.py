@@ -24,7 +24,7 @@ from torch.optim import Adam
 from raycolor.checkpoint import load_tensors, save_tensors
 from raycolor.config import TrialConfig
 from raycolor.errors import CheckpointError
-from raycolor.evaluation import NUM_SHOWN, Evaluation, Evaluator
+from raycolor.evaluation import Evaluation, Evaluator
 from raycolor.pictures import comparison, save_png
 from raycolor.steps import Networks
 
@@ -139,7 +139,7 @@ def remove_superseded(folder: Path, progress: Progress) -> None:
 
 def sheet_of(evaluator: Evaluator, evaluation: Evaluation) -> np.ndarray:
     """Lay out grey, predicted and truth of the shown pictures."""
-    return comparison(evaluator.gray_shown(), evaluation.shown, evaluator.truth[:NUM_SHOWN])
+    return comparison(evaluator.gray_shown(), evaluation.shown, evaluator.truth_shown())
 
 
 def _tensors(networks: Networks) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
     study:      the study's own settings (`StudySettings`)
     fixed:      dotted path of `TrialConfig`: value
     search:     dotted path of `TrialConfig`: domain, tagged by `kind`
+    baseline:   value of each searched path in the first trial (optional)
 
 Everything that is neither fixed nor searched has the default of `TrialConfig`. A domain with `when`
 exists only where other searched settings have certain values. On load, each edge of each domain is
@@ -167,6 +168,7 @@ class SpaceFile(_Model):
     study: StudySettings = StudySettings()
     fixed: dict[str, Scalar] = {}
     search: dict[str, Domain] = {}
+    baseline: dict[str, Scalar] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,9 @@ class Space:
     fixed: Mapping[str, Scalar]
     search: Mapping[str, Domain]
     """In an order in which every domain comes after those that its `when` names."""
+    baseline: Mapping[str, Scalar]
+    """The first trial's values: what is known to work, which the search has to beat. Empty for a
+    first trial like the others."""
 
     def config(self, chosen: Mapping[str, Scalar], **seeds: int) -> TrialConfig:
         """Build the configuration of one trial.
@@ -237,6 +242,20 @@ def grid_values(domain: Domain) -> Sequence[Scalar] | None:
             return range(domain.low, domain.high + 1, domain.step)
         case Choice():
             return domain.values
+        case _:
+            assert_never(domain)
+
+
+def contains(domain: Domain, value: Scalar) -> bool:
+    """Tell whether a domain has a value."""
+    match domain:
+        case Uniform() | LogUniform():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return number and domain.low <= float(str(value)) <= domain.high
+        case Int():
+            return value in range(domain.low, domain.high + 1, domain.step)
+        case Choice():
+            return value in domain.values
         case _:
             assert_never(domain)
 
@@ -316,8 +335,14 @@ def load_space(path: Path, overrides: Mapping[str, Scalar] | None = None) -> Spa
     problems += list(_edge_problems(file))
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
-    space = Space(name=path.stem, study=file.study, fixed=file.fixed, search=_ordered(file.search))
-    problems = list(_rung_problems(space)) + list(_grid_problems(space))
+    space = Space(
+        name=path.stem,
+        study=file.study,
+        fixed=file.fixed,
+        search=_ordered(file.search),
+        baseline=file.baseline,
+    )
+    problems = [*_rung_problems(space), *_grid_problems(space), *_baseline_problems(space)]
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
     return space
@@ -350,7 +375,13 @@ def _overridden(tree: Mapping[str, Any], overrides: Mapping[str, Scalar]) -> dic
             continue
         result = _put(result, ["fixed", path], value)
         if isinstance(result.get("search"), dict):
-            result["search"] = _settled(result["search"], path, value)
+            before = result["search"]
+            result["search"] = _settled(before, path, value)
+            if isinstance(result.get("baseline"), dict):
+                taken_out = before.keys() - result["search"].keys()
+                result["baseline"] = {
+                    key: item for key, item in result["baseline"].items() if key not in taken_out
+                }
     return result
 
 
@@ -483,7 +514,9 @@ def _ordered(search: Mapping[str, Domain]) -> dict[str, Domain]:
 
 def _edge_problems(file: SpaceFile) -> Iterator[str]:
     """Build each value of a domain that can break a configuration, alone and in pairs."""
-    space = Space(name="", study=file.study, fixed=file.fixed, search=_ordered(file.search))
+    space = Space(
+        name="", study=file.study, fixed=file.fixed, search=_ordered(file.search), baseline={}
+    )
     seen: set[str] = set()
     for chosen in _samples(space.search):
         try:
@@ -567,6 +600,25 @@ def _rung_problems(space: Space) -> Iterator[str]:
             f"study.scheduler.first_rung: {first} is beyond budget.images: {budget.images}; "
             "no trial would ever be compared"
         )
+
+
+def _baseline_problems(space: Space) -> Iterator[str]:
+    if not space.baseline:
+        return
+    if space.study.searcher.kind == "grid":
+        yield "baseline: a grid has an order of its own; remove it"
+    for path in space.baseline:
+        if path not in space.search:
+            yield f"baseline.{path}: is not searched; remove it"
+    for path, domain in space.search.items():
+        if exists(domain, space.baseline) and path not in space.baseline:
+            yield f"baseline.{path}: is missing; name a value of every searched setting"
+        elif path in space.baseline and not exists(domain, space.baseline):
+            yield f"baseline.{path}: does not exist with the other values; remove it"
+        elif path in space.baseline and not contains(domain, space.baseline[path]):
+            text = domain.model_dump(mode="json", exclude={"when"})
+            described = ", ".join(f"{key} {value}" for key, value in text.items())
+            yield f"baseline.{path}: {space.baseline[path]!r} is not in its domain ({described})"
 
 
 def _grid_problems(space: Space) -> Iterator[str]:

@@ -8,7 +8,7 @@ from rich.table import Table
 from raycolor.plan import Plan
 from raycolor.study.leaderboard import gray_score, rows
 from raycolor.study.live import against_gray
-from raycolor.study.naming import short_path, trial_name
+from raycolor.study.naming import SHORT, short_path, trial_name
 from raycolor.study.state import StudyState
 
 ROWS = 15
@@ -27,10 +27,10 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("rank", "trial", "status"):
         table.add_column(name, no_wrap=True)
-    table.add_column(plan.objective, justify="right")
+    table.add_column("objective", justify="right", no_wrap=True)
     for path in plan.space.search:
-        table.add_column(short_path(path), justify="right")
-    table.add_column("images", justify="right")
+        table.add_column(short_path(path), justify="right", overflow="fold")
+    table.add_column("images", justify="right", no_wrap=True)
     listed = rows(state, plan)
     for row in listed[:ROWS]:
         style = {"reference": "yellow", "failed": "red", "pruned": "dim"}.get(row.status, "")
@@ -81,4 +81,4 @@ def _print_answer(console: Console, state: StudyState, plan: Plan) -> None:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.2g}" if isinstance(value, float) else SHORT.get(str(value), str(value))

@@ -108,8 +108,7 @@ class Engine:
         if number >= self.plan.trials:
             return None
         chosen = suggest(
-            self.plan.space.search,
-            self.plan.space.study.searcher,
+            self.plan.space,
             self.state.trials,
             objective=self.plan.objective,
             number=number,
@@ -243,8 +242,7 @@ def replay(plan: Plan, records: list[Record]) -> list[str]:
         match record:
             case Ask():
                 chosen = suggest(
-                    plan.space.search,
-                    plan.space.study.searcher,
+                    plan.space,
                     state.trials,
                     objective=plan.objective,
                     number=record.number,

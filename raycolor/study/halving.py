@@ -24,7 +24,7 @@ class Halving:
     value is no worse than their percentile 100 / reduction, and the first always goes on.
     """
 
-    def __init__(self, rungs: Sequence[int], reduction: float, end: int) -> None:
+    def __init__(self, rungs: Sequence[int], reduction: int, end: int) -> None:
         """Set up empty rungs.
 
         Args:
@@ -112,7 +112,7 @@ class Halving:
         return None, None, None
 
 
-def _cutoff(values: Sequence[float], reduction: float) -> float | None:
+def _cutoff(values: Sequence[float], reduction: int) -> float | None:
     """Percentile of the values that a newcomer must not exceed; None if there are none."""
     if not values:
         return None

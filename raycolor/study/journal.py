@@ -8,7 +8,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 from raycolor.errors import CheckpointError
 from raycolor.study.records import FORMAT, Record, UnknownFormat, from_line, to_line
@@ -118,7 +117,7 @@ class Journal:
         """Release the file and its lock."""
         self._file.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:

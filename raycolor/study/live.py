@@ -13,7 +13,7 @@ from raycolor.plan import Plan
 from raycolor.study.engine import Event
 from raycolor.study.forecast import remaining_seconds, total_images
 from raycolor.study.leaderboard import gray_score
-from raycolor.study.naming import trial_name
+from raycolor.study.naming import short_path, trial_name
 from raycolor.study.records import Ask, Fault, Reported
 from raycolor.study.state import StudyState, TrialState
 
@@ -63,7 +63,7 @@ class LiveView:
         match event.record:
             case Ask():
                 trial = event.state.trials[event.record.number]
-                chosen = ", ".join(f"{path}={_short(v)}" for path, v in trial.chosen.items())
+                chosen = ", ".join(f"{short_path(p)} {_short(v)}" for p, v in trial.chosen.items())
                 self._line(f"{trial_name(trial.number, trial.chosen)}  begins: {chosen}")
             case Reported():
                 self._line(self._report_line(event.record))

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from raycolor.space import Scalar
 
-_SHORT = {"efficientnet_lite0": "lite0"}
+SHORT = {"efficientnet_lite0": "lite0"}
+"""Short forms of long values, for names and tables."""
 
 
 def trial_name(number: int, chosen: Mapping[str, Scalar]) -> str:
@@ -17,7 +18,7 @@ def trial_name(number: int, chosen: Mapping[str, Scalar]) -> str:
     parts = [f"{number:03d}"]
     if "generator.backbone" in chosen:
         backbone = str(chosen["generator.backbone"])
-        parts.append(_SHORT.get(backbone, backbone))
+        parts.append(SHORT.get(backbone, backbone))
     weight = chosen.get("losses.l1_lambda")
     if isinstance(weight, int | float):
         parts.append(f"lambda{weight:.3g}".replace("+", ""))

@@ -18,7 +18,7 @@ from raycolor.space import (
     Int,
     LogUniform,
     Scalar,
-    SearcherSettings,
+    Space,
     Uniform,
     combinations,
     exists,
@@ -36,8 +36,7 @@ def derived_seed(*parts: int | str) -> int:
 
 
 def suggest(
-    search: Mapping[str, Domain],
-    searcher: SearcherSettings,
+    space: Space,
     trials: Sequence[TrialState],
     *,
     objective: str,
@@ -47,8 +46,7 @@ def suggest(
     """Suggest the configuration of trial `number`.
 
     Args:
-        search: the domains, parents before the domains that depend on them.
-        searcher: which algorithm.
+        space: the domains, the algorithm and the baseline, which is the first trial.
         trials: all trials before this one, open ones too.
         objective: the metric that ranks them, lower is better.
         number: the trial's.
@@ -57,6 +55,9 @@ def suggest(
     Returns:
         A value for each searched path that exists, or None if a grid has no more.
     """
+    search, searcher = space.search, space.study.searcher
+    if number == 0 and space.baseline:
+        return {path: space.baseline[path] for path in search if path in space.baseline}
     if searcher.kind == "grid":
         return next(islice(combinations(search), number, None), None)
     import optuna

@@ -1,0 +1,286 @@
+"""The main job through its command line, with real Ray and real, tiny trials; and kills."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from raycolor.plan import make_plan
+from raycolor.space import Scalar
+from raycolor.study.engine import replay
+from raycolor.study.journal import read_journal
+from raycolor.study.records import Ask, Fault, Record, References, Reported
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+TINY: dict[str, Scalar] = {
+    "generator.width": 8,
+    "generator.backbone": "scratch",
+    "discriminator.width": 8,
+    "evaluation.images": 8,
+    "evaluation.extractor_size": 64,
+    "budget.images": 288,
+    "budget.report_every": 32,
+    "study.scheduler.first_rung": 32,
+    "pretraining.images": 64,
+    "study.resources.cpus": 1,
+}
+MEASURED = {"images_per_second", "train_seconds", "evaluate_seconds"}
+"""Metrics that differ from run to run."""
+TRIALS = 4
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A home and a folder for Ray of this module's own; nothing may run in it afterwards."""
+    # Ray's sockets have paths of at most 107 characters, so not under pytest's long folder.
+    folder = Path(tempfile.mkdtemp(prefix="rc-"))
+    yield folder
+    for _ in range(100):
+        if not _processes(folder):
+            break
+        time.sleep(0.2)
+    left = _processes(folder)
+    for process in left:
+        process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"still running: {left}"
+
+
+def _processes(home: Path) -> list[psutil.Process]:
+    """Processes that were started with this home, or name it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            # Ray's workers write their titles over their environment, but end with their raylet.
+            if alive and str(home) in (process.environ().get("HOME"), *process.cmdline()):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def command(out: Path, *more: str) -> list[str]:
+    sets = [word for path, value in TINY.items() for word in ("--set", f"{path}={value}")]
+    base = [sys.executable, "-m", "raycolor.search", "--study", "tiny", "--out", str(out)]
+    flags = ["--trials", str(TRIALS), "--concurrent", "1", *sets]
+    return [*base, *flags, *more]
+
+
+def start(home: Path, words: list[str]) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "RAY_TMPDIR": str(home),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        words,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def run(home: Path, words: list[str]) -> tuple[int, str]:
+    process = start(home, words)
+    text, _ = process.communicate(timeout=300)
+    return process.returncode, text
+
+
+def journal(out: Path) -> list[Record]:
+    return read_journal(out / "tiny" / "journal")
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not what():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "waited two minutes"
+        time.sleep(0.02)
+
+
+def reports(out: Path) -> list[Reported]:
+    return [record for record in journal(out) if isinstance(record, Reported)]
+
+
+def essence(records: list[Record]) -> list[Any]:
+    """What two runs of one study have in common: no times, no sessions."""
+    kept: list[Any] = []
+    for record in records:
+        match record:
+            case Ask():
+                kept.append((record.number, record.seed, record.chosen))
+            case Reported():
+                metrics = {k: v for k, v in record.metrics.items() if k not in MEASURED}
+                kept.append((record.number, record.images_seen, metrics, record.decision))
+            case References():
+                kept.append(record.scores)
+            case _:
+                pass
+    return kept
+
+
+def assert_lawful(out: Path, trials: int = TRIALS) -> None:
+    plan = make_plan(
+        space="quickstart",
+        study="tiny",
+        out=out,
+        data="photos",
+        trials=trials,
+        concurrent=1,
+        overrides=TINY,
+        address=None,
+        time_budget_s=None,
+        seed=0,
+    )
+    assert replay(plan, journal(out)) == []
+    keys = [(report.number, report.images_seen) for report in reports(out)]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    code, text = run(home, command(out))
+    assert code == 0, text
+    assert "Best:" in text
+    assert "Traceback" not in text
+    return out
+
+
+def test_study_folder_is_complete(uninterrupted: Path) -> None:
+    folder = uninterrupted / "tiny"
+    with (folder / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["status"] for row in rows} <= {"completed", "pruned", "reference"}
+    assert sorted(row["rank"] for row in rows if row["rank"]) == [
+        str(rank) for rank in range(1, TRIALS + 1)
+    ]
+    assert [row["trial"] for row in rows if row["status"] == "reference"] == ["gray"]
+    assert all(row["reason"] for row in rows)
+    for name in (
+        "plan.yaml",
+        "environment.json",
+        "trials.parquet",
+        "reports.parquet",
+        "best/generator.safetensors",
+        "best/config.yaml",
+        "best/samples.png",
+    ):
+        assert (folder / name).is_file(), name
+    assert json.loads((folder / "environment.json").read_text())["packages"]["ray"]
+    runs = {path.name for path in (folder / "tensorboard").iterdir()}
+    assert runs == {row["trial"] for row in rows} - {"gray"}
+    assert not list(folder.rglob("*.pkl"))
+    assert_lawful(uninterrupted)
+
+
+def test_killed_driver_goes_on_as_if_never_killed(
+    home: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    # In pretraining, in the adversarial stage, and in a later trial.
+    for count in (1, 5, 12):
+        process = start(home, command(tmp_path))
+        wait_for(lambda count=count: len(reports(tmp_path)) >= count, process)  # type: ignore[misc]
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    code, text = run(home, command(tmp_path))
+    assert code == 0, text
+    assert "Going on" in text
+    assert_lawful(tmp_path)
+    assert essence(journal(tmp_path)) == essence(journal(uninterrupted))
+
+
+def test_killed_worker_costs_nothing_but_time(
+    home: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    process = start(home, command(tmp_path))
+    wait_for(lambda: len(reports(tmp_path)) >= 3, process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    workers = [found for found in family if "StudyTrainable" in " ".join(found.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    text, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, text
+    faults = [record for record in journal(tmp_path) if isinstance(record, Fault)]
+    assert faults
+    assert not any(fault.final for fault in faults)
+    assert_lawful(tmp_path)
+    assert essence(journal(tmp_path)) == essence(journal(uninterrupted))
+
+
+def test_interrupt_ends_cleanly(home: Path, tmp_path: Path) -> None:
+    process = start(home, command(tmp_path))
+    wait_for(lambda: len(reports(tmp_path)) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert "Interrupted" in text
+    assert "the same command goes on" in text
+    assert "Traceback" not in text
+    assert (tmp_path / "tiny" / "best" / "samples.png").is_file()
+
+
+def test_time_budget_ends_at_a_report_and_leaves_the_trial_open(home: Path, tmp_path: Path) -> None:
+    code, text = run(home, command(tmp_path, "--time-budget", "0.001"))
+    assert code == 0, text
+    assert "not finished" in text
+    assert len(reports(tmp_path)) <= 1
+
+
+def test_finished_study_answers_without_ray_and_more_trials_extend_it(
+    home: Path, uninterrupted: Path
+) -> None:
+    before = essence(journal(uninterrupted))
+    code, text = run(home, command(uninterrupted))
+    assert code == 0
+    assert "finished" in text
+    assert "starting Ray" not in text
+    code, text = run(home, command(uninterrupted, "--trials", str(TRIALS + 1)))
+    assert code == 0, text
+    after = essence(journal(uninterrupted))
+    assert after[: len(before)] == before
+    assert len([r for r in journal(uninterrupted) if isinstance(r, Ask)]) == TRIALS + 1
+    assert_lawful(uninterrupted, TRIALS + 1)
+
+
+def test_another_plan_in_the_same_folder_is_refused(home: Path, uninterrupted: Path) -> None:
+    content = (uninterrupted / "tiny" / "journal" / "journal.jsonl").read_bytes()
+    code, text = run(home, command(uninterrupted, "--set", "losses.l1_lambda=7"))
+    assert code == 2
+    assert "losses.l1_lambda" in text
+    assert "Traceback" not in text
+    assert (uninterrupted / "tiny" / "journal" / "journal.jsonl").read_bytes() == content
+
+
+def test_winner_colours_a_photograph(home: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    ramp = np.linspace(0, 255, 150 * 97 * 3).reshape(97, 150, 3).astype(np.uint8)
+    Image.fromarray(ramp).save(photo)
+    words = [sys.executable, "-m", "raycolor.colorize", str(photo)]
+    words += ["--from", str(uninterrupted / "tiny"), "--out", str(tmp_path / "out")]
+    code, text = run(home, words)
+    assert code == 0, text
+    with Image.open(tmp_path / "out" / "photo.png") as picture:
+        assert picture.size == (150, 97)
+    code, text = run(home, words)
+    assert code == 2
+    assert "--overwrite" in text

@@ -1,0 +1,325 @@
+"""A small study whose trials are functions: learning curves that are known beforehand.
+
+No network is trained and no Ray is started: a trial's reports are a pure function of its chosen
+settings and of the images seen, which is all that the engine can tell of a trial.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raycolor.plan import Plan, make_plan
+from raycolor.space import Scalar
+from raycolor.study.engine import Engine, Event
+from raycolor.study.journal import FILE, Journal
+from raycolor.study.records import (
+    Action,
+    Ask,
+    Decision,
+    End,
+    Fault,
+    Record,
+    References,
+    Reported,
+    Session,
+    to_line,
+)
+from raycolor.study.state import StudyState, TrialState, fold
+
+FD = "fd_efficientnet_lite0"
+OBJECTIVE = f"{FD}_best"
+GRAY = 80.0
+EVERY = 16
+BUDGET = 144
+RUNGS = (16, 48, 144)
+
+SPACE = f"""
+study:
+  trials: 8
+  searcher: {{kind: tpe, startup_trials: 3}}
+  scheduler: {{kind: asha, first_rung: {EVERY}, reduction: 3}}
+fixed:
+  budget.images: {BUDGET}
+  budget.report_every: {EVERY}
+  budget.batch_size: {EVERY}
+search:
+  losses.l1_lambda: {{kind: loguniform, low: 10, high: 1000}}
+  optimizers.discriminator.learning_rate: {{kind: loguniform, low: 1e-5, high: 1e-3}}
+  generator.backbone: {{kind: choice, values: [scratch, efficientnet_lite0]}}
+  pretraining.images: {{kind: choice, values: [0, 48, 96]}}
+  pretraining.learning_rate:
+    {{kind: loguniform, low: 1e-4, high: 1e-2, when: {{pretraining.images: [48, 96]}}}}
+"""
+
+
+def make(folder: Path, text: str = SPACE, **flags: Any) -> Plan:
+    """Make the plan of a small study under `folder`; flags are those of `make_plan`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "toy.yaml"
+    path.write_text(text, encoding="utf-8")
+    defaults: dict[str, Any] = {
+        "study": None,
+        "out": folder / "results",
+        "data": "photos",
+        "trials": None,
+        "concurrent": None,
+        "overrides": {},
+        "address": None,
+        "time_budget_s": None,
+        "seed": 0,
+    }
+    return make_plan(space=str(path), **(defaults | flags))
+
+
+# --- trials
+
+
+def surface(chosen: Mapping[str, Scalar]) -> float:
+    """Final score of a configuration, about 45 to 110: smooth, best in the middle of each range."""
+    weight = math.log10(_number(chosen["losses.l1_lambda"])) - 2
+    rate = math.log10(_number(chosen["optimizers.discriminator.learning_rate"])) + 4
+    score = 50 + 10 * weight**2 + 8 * rate**2
+    if chosen["generator.backbone"] == "scratch":
+        score += 20
+    if chosen["pretraining.images"]:
+        score -= 5 - 4 * (math.log10(_number(chosen["pretraining.learning_rate"])) + 3) ** 2
+    return score
+
+
+def curve(chosen: Mapping[str, Scalar], images: int) -> float:
+    """Score of a configuration after some images."""
+    return surface(chosen) + 60 * math.exp(-images / 50)
+
+
+def _number(value: Scalar) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+Curve = Callable[[Mapping[str, Scalar], int], float | None]
+
+
+def sick_curve(chosen: Mapping[str, Scalar], images: int) -> float | None:
+    """As `curve`, but some configurations diverge, lose their metric or crash on the way."""
+    rate = _number(chosen["optimizers.discriminator.learning_rate"])
+    if rate > 5e-4 and images >= 32:
+        return math.nan
+    if rate > 2e-4 and images >= 48:
+        return None
+    if _number(chosen["losses.l1_lambda"]) > 500 and images >= 64:
+        raise MachineFaultError("the worker died")
+    return curve(chosen, images)
+
+
+class MachineFaultError(Exception):
+    """A worker that a fake trial lets die for good."""
+
+
+def metrics(value: float | None, images: int) -> dict[str, float]:
+    """What a trial reports beside its objective; None for a report without one."""
+    others = {
+        "generator_loss": 100 / (1 + images),
+        "discriminator_accuracy": 0.75,
+        "images_per_second": 20.0,
+        "train_seconds": images / 20,
+    }
+    return others if value is None else {**others, FD: value, OBJECTIVE: value}
+
+
+def stage(chosen: Mapping[str, Scalar], images: int) -> str:
+    """Stage of a trial after some images."""
+    return "pretraining" if images <= _number(chosen["pretraining.images"]) else "adversarial"
+
+
+# --- driving an engine
+
+
+def clock() -> Callable[[], float]:
+    """A clock that ticks once a look."""
+    ticks = itertools.count(1_000_000_000)
+    return lambda: float(next(ticks))
+
+
+@dataclass(slots=True, kw_only=True)
+class Workers:
+    """Runs the trials that an engine hands out, in one process and in any order.
+
+    Attributes:
+        checkpoints: images at which each trial wrote its last checkpoint; it survives a kill.
+    """
+
+    curve: Curve = curve
+    in_flight: int = 1
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    checkpoints: dict[int, int] = field(default_factory=dict)
+
+    def run(self, engine: Engine, *, most_reports: int | None = None) -> None:
+        """Work until the study is finished, or for some reports."""
+        running: dict[int, Iterator[int]] = {}
+        for _ in itertools.count() if most_reports is None else range(most_reports):
+            while len(running) < self.in_flight and (trial := engine.ask()) is not None:
+                running[trial.number] = self._points(trial)
+            if not running:
+                return
+            number = int(self.rng.choice(sorted(running)))
+            if not self._step(engine, engine.state.trials[number], next(running[number])):
+                del running[number]
+
+    def _points(self, trial: TrialState) -> Iterator[int]:
+        """Image counts of a trial's reports, from a checkpoint on, which it repeats."""
+        last = self.checkpoints.get(trial.number, 0)
+        if last > EVERY and self.rng.random() < 0.3:
+            last -= EVERY  # the newest checkpoint is damaged
+        return iter(range(max(last, EVERY), BUDGET + 1, EVERY))
+
+    def _step(self, engine: Engine, trial: TrialState, images: int) -> bool:
+        """Report once; return whether the trial goes on."""
+        try:
+            value = self.curve(trial.chosen, images)
+        except MachineFaultError as error:
+            engine.fault(trial.number, str(error), final=True)
+            return False
+        self.checkpoints[trial.number] = images
+        engine.note_references({"gray": {FD: GRAY}})
+        decision = engine.report(
+            trial.number, images, stage(trial.chosen, images), metrics(value, images)
+        )
+        return decision.action == "go_on"
+
+
+def run(
+    plan: Plan,
+    workers: Workers | None = None,
+    *,
+    observers: Sequence[Callable[[Event], None]] = (),
+    most_reports: int | None = None,
+) -> list[Record]:
+    """Work on a study, and return all that its journal holds then."""
+    with Journal(plan.folder / "journal") as journal:
+        engine = Engine(plan, journal, clock=clock())
+        engine.observers += observers
+        engine.begin({"python": "3"}, "abc")
+        (workers or Workers()).run(engine, most_reports=most_reports)
+        engine.end("finished" if engine.finished else "interrupted")
+        return list(journal.records)
+
+
+def story(records: Sequence[Record]) -> list[str]:
+    """What happened in a study, without the sessions and times in which it did."""
+    return [
+        repr(replace(record, time=0.0))
+        for record in records
+        if not isinstance(record, Session | End)
+    ]
+
+
+class KilledError(BaseException):
+    """The driver was killed; nothing of it may catch this."""
+
+
+class MortalJournal(Journal):
+    """A journal whose process is killed after writing some bytes, in the middle of a line too."""
+
+    def __init__(self, folder: Path, *, bytes_left: int) -> None:
+        super().__init__(folder)
+        self._mortal_path = folder / FILE
+        self._bytes_left = bytes_left
+
+    def append(self, record: Record) -> None:
+        line = to_line(record).encode("utf-8") + b"\n"
+        if len(line) >= self._bytes_left:
+            with self._mortal_path.open("ab") as file:
+                file.write(line[: self._bytes_left])
+            raise KilledError
+        self._bytes_left -= len(line)
+        super().append(record)
+
+
+# --- journals told by hand
+
+
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """A journal that a test tells record by record, in any state that it wishes."""
+
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def state(self) -> StudyState:
+        """What the journal says."""
+        return fold(self.records)
+
+    def session(self, plan: Plan) -> "Told":
+        """A driver began."""
+        identity = {**plan.identity(), "fingerprint": "abc"}
+        self.records.append(
+            Session(
+                format=1,
+                time=self._time(),
+                identity=identity,
+                plan=plan.as_tree(),
+                environment={"python": "3"},
+            )
+        )
+        return self
+
+    def gray(self, value: float = GRAY) -> "Told":
+        """The grey pictures were scored."""
+        self.records.append(References(time=self._time(), scores={"gray": {FD: value}}))
+        return self
+
+    def ask(self, **changed: Scalar) -> int:
+        """A trial began; keywords are paths with `__` for dots, None takes a path out."""
+        chosen: dict[str, Scalar] = {
+            "losses.l1_lambda": 84.0,
+            "optimizers.discriminator.learning_rate": 1e-4,
+            "generator.backbone": "efficientnet_lite0",
+            "pretraining.images": 0,
+        }
+        chosen |= {path.replace("__", "."): value for path, value in changed.items()}
+        chosen = {path: value for path, value in chosen.items() if value is not None}
+        number = sum(isinstance(record, Ask) for record in self.records)
+        self.records.append(
+            Ask(time=self._time(), number=number, phase="search", seed=7, chosen=chosen)
+        )
+        return number
+
+    def report(
+        self,
+        number: int,
+        images: int,
+        value: float | None,
+        action: Action = "go_on",
+        reason: str = "between rungs",
+        rung: int | None = None,
+        cutoff: float | None = None,
+    ) -> "Told":
+        """A trial reported."""
+        self.records.append(
+            Reported(
+                time=self._time(),
+                number=number,
+                images_seen=images,
+                stage="adversarial",
+                metrics=metrics(value, images),
+                decision=Decision(
+                    action=action, reason=reason, rung=rung, value=value, cutoff=cutoff
+                ),
+            )
+        )
+        return self
+
+    def fault(self, number: int, text: str = "the worker died", *, final: bool = True) -> "Told":
+        """A trial failed."""
+        self.records.append(
+            Fault(time=self._time(), number=number, images_seen=0, text=text, final=final)
+        )
+        return self
+
+    def _time(self) -> float:
+        return 1_000_000_000.0 + len(self.records)

@@ -1,0 +1,162 @@
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from raycolor.config import (
+    TrialConfig,
+    flattened,
+    generator_depth,
+    generator_stride,
+    nested,
+)
+from tests.toy import TinyConfig
+
+KEYS = st.text(st.characters(exclude_characters="."), min_size=1, max_size=3)
+LEAVES = st.one_of(st.integers(), st.booleans(), st.none(), st.lists(st.integers(), max_size=2))
+TREES = st.dictionaries(
+    KEYS,
+    st.recursive(
+        LEAVES, lambda below: st.dictionaries(KEYS, below, min_size=1, max_size=3), max_leaves=6
+    ),
+    max_size=4,
+)
+
+
+@given(TREES)
+def test_nested_undoes_flattened(tree: dict[str, Any]) -> None:
+    assert nested(flattened(tree)) == tree
+
+
+def test_flattened_names_every_setting_by_its_path() -> None:
+    paths = flattened(TrialConfig().model_dump())
+    assert paths["optimizers.generator.learning_rate"] == 2e-4
+    assert paths["seed"] == 0
+    assert TrialConfig.model_validate(nested(paths)) == TrialConfig()
+
+
+@pytest.mark.parametrize(
+    ("size", "depth"), [(16, 4), (32, 5), (64, 6), (256, 8), (512, 8), (96, 5), (48, 4), (20, 2)]
+)
+def test_depth_is_as_many_halvings_as_the_size_allows(
+    tiny_config: TinyConfig, size: int, depth: int
+) -> None:
+    config = tiny_config({"data.size": size})
+    assert generator_depth(config) == depth
+    assert generator_stride(config) == 2**depth
+
+
+def test_depth_that_is_given_is_taken(tiny_config: TinyConfig) -> None:
+    config = tiny_config({"data.size": 48, "generator.depth": 3})
+    assert generator_depth(config) == 3
+    assert generator_stride(config) == 8
+
+
+def test_pretrained_backbones_halve_five_times(tiny_config: TinyConfig) -> None:
+    assert generator_stride(tiny_config({"generator.backbone": "efficientnet_lite0"})) == 32
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"data.size": 72, "generator.backbone": "efficientnet_lite0"},
+            r"data\.size: 72 is no multiple of 32, .*efficientnet_lite0 needs; take 64 or 96",
+        ),
+        (
+            {"data.size": 40, "generator.depth": 4},
+            r"data\.size: 40 is no multiple of 16, .*scratch needs; take 32 or 48",
+        ),
+        (
+            {"data.size": 32, "generator.depth": 6},
+            r"data\.size: 32 is no multiple of 64, .*; take 64",
+        ),
+        ({"data.size": 17}, r"data\.size: 17 can be halved fewer than twice; take a multiple of 4"),
+        ({"data.size": 18}, r"data\.size: 18 can be halved fewer than twice; take a multiple of 4"),
+        (
+            {"data.size": 16, "discriminator.downs": 3},
+            r"discriminator\.downs: 3 needs data\.size of at least 32, not 16",
+        ),
+        (
+            {"budget.report_every": 36, "budget.images": 72},
+            r"budget\.report_every: 36 is no multiple of budget\.batch_size: 8; take 32 or 40",
+        ),
+        (
+            {"pretraining.images": 3},
+            r"pretraining\.images: 3 is no multiple of budget\.batch_size: 8; take 8",
+        ),
+        (
+            {"budget.images": 80},
+            r"budget\.images: 80 is no multiple of budget\.report_every: 32; take 64 or 96",
+        ),
+        (
+            {"budget.images": 16},
+            r"budget\.images: 16 is no multiple of budget\.report_every: 32; take 32",
+        ),
+        (
+            {"pretraining.images": 72},
+            r"pretraining\.images: 72 is longer than the whole run \(budget\.images: 64\)",
+        ),
+        (
+            {"generator.backbone": "efficientnet_lite0", "budget.batch_size": 1},
+            r"budget\.batch_size: 1 is too few for data\.size: 32 .*; take at least 2",
+        ),
+    ],
+)
+def test_impossible_combination_says_what_to_do(
+    tiny_config: TinyConfig, overrides: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        tiny_config(overrides)
+
+
+def test_sizes_that_a_message_names_are_accepted(tiny_config: TinyConfig) -> None:
+    for size in (64, 96):
+        tiny_config({"data.size": size, "generator.backbone": "efficientnet_lite0"})
+
+
+def test_all_problems_are_reported_at_once(tiny_config: TinyConfig) -> None:
+    with pytest.raises(ValidationError) as caught:
+        tiny_config({"data.size": 17, "discriminator.downs": 5, "pretraining.images": 72})
+    for path in ("data.size: 17", "discriminator.downs: 5", "pretraining.images: 72"):
+        assert path in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data.sise", 32),
+        ("evaluation.images", 1),
+        ("optimizers.generator.learning_rate", 0.0),
+        ("optimizers.generator.learning_rate", float("nan")),
+        ("generator.dropout", 1.0),
+        ("seed", -1),
+        ("losses.adversarial", "no_such_loss"),
+    ],
+)
+def test_impossible_value_is_refused_under_its_path(
+    tiny_config: TinyConfig, path: str, value: object
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        tiny_config({path: value})
+    (problem,) = caught.value.errors()
+    assert ".".join(map(str, problem["loc"])) == path
+
+
+def test_fid_key_names_the_extractor(tiny_config: TinyConfig) -> None:
+    assert tiny_config().fid_key == "fd_efficientnet_lite0"
+
+
+def test_configuration_and_data_are_checked_without_torch() -> None:
+    command = (
+        "import sys, raycolor.config, raycolor.data, raycolor.weights;"
+        "print(sorted({'torch', 'ray', 'optuna', 'kornia', 'timm'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
