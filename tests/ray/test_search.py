@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,26 +82,32 @@ def command(out: Path, *more: str) -> list[str]:
     return [*base, *flags, *more]
 
 
-def start(home: Path, words: list[str]) -> subprocess.Popen[str]:
+@contextmanager
+def started(home: Path, words: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A command in the background, which does not outlive the block."""
     environment = {
         **os.environ,
         "HOME": str(home),
         "RAY_TMPDIR": str(home),
         "PYTHONUNBUFFERED": "1",
     }
-    return subprocess.Popen(
+    with subprocess.Popen(
         words,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         stdin=subprocess.DEVNULL,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(home: Path, words: list[str]) -> tuple[int, str]:
-    process = start(home, words)
-    text, _ = process.communicate(timeout=300)
+    with started(home, words) as process:
+        text, _ = process.communicate(timeout=300)
     return process.returncode, text
 
 
@@ -108,9 +115,10 @@ def journal(out: Path) -> list[Record]:
     return read_journal(out / "tiny" / "journal")
 
 
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a study has that many reports."""
     deadline = time.monotonic() + 120
-    while not what():
+    while len(reports(out)) < count:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "waited two minutes"
         time.sleep(0.02)
@@ -197,10 +205,10 @@ def test_killed_driver_goes_on_as_if_never_killed(
 ) -> None:
     # In pretraining, in the adversarial stage, and in a later trial.
     for count in (1, 5, 12):
-        process = start(home, command(tmp_path))
-        wait_for(lambda count=count: len(reports(tmp_path)) >= count, process)  # type: ignore[misc]
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        with started(home, command(tmp_path)) as process:
+            wait_for(tmp_path, count, process)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
     code, text = run(home, command(tmp_path))
     assert code == 0, text
     assert "Going on" in text
@@ -211,14 +219,14 @@ def test_killed_driver_goes_on_as_if_never_killed(
 def test_killed_worker_costs_nothing_but_time(
     home: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    process = start(home, command(tmp_path))
-    wait_for(lambda: len(reports(tmp_path)) >= 3, process)
-    family = psutil.Process(process.pid).children(recursive=True)
-    workers = [found for found in family if "StudyTrainable" in " ".join(found.cmdline())]
-    assert workers
-    for worker in workers:
-        worker.kill()
-    text, _ = process.communicate(timeout=300)
+    with started(home, command(tmp_path)) as process:
+        wait_for(tmp_path, 3, process)
+        family = psutil.Process(process.pid).children(recursive=True)
+        workers = [found for found in family if "StudyTrainable" in " ".join(found.cmdline())]
+        assert workers
+        for worker in workers:
+            worker.kill()
+        text, _ = process.communicate(timeout=300)
     assert process.returncode == 0, text
     faults = [record for record in journal(tmp_path) if isinstance(record, Fault)]
     assert faults
@@ -228,10 +236,10 @@ def test_killed_worker_costs_nothing_but_time(
 
 
 def test_interrupt_ends_cleanly(home: Path, tmp_path: Path) -> None:
-    process = start(home, command(tmp_path))
-    wait_for(lambda: len(reports(tmp_path)) >= 2, process)
-    process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=60)
+    with started(home, command(tmp_path)) as process:
+        wait_for(tmp_path, 2, process)
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text
     assert "Interrupted" in text
     assert "the same command goes on" in text

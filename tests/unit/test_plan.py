@@ -367,8 +367,8 @@ BAD_FLAGS = {
         [
             "--study 'a/b': becomes a folder's name; use letters, digits, '.', '_' and '-'",
             (
-                "quickstart.yaml: fixed.losses.l1_lambda: -5: input should be greater than or equal "
-                "to 0"
+                "quickstart.yaml: fixed.losses.l1_lambda: -5: input should be greater than or "
+                "equal to 0"
             ),
         ],
     ),

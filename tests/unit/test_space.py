@@ -356,8 +356,8 @@ BAD = {
     "fractions of a whole number": (
         "search: {generator.width: {kind: uniform, low: 16, high: 64}}\n",
         (
-            "FILE: search.generator.width: 40.5: input should be a valid integer, got a number with "
-            "a fractional part"
+            "FILE: search.generator.width: 40.5: input should be a valid integer, got a number "
+            "with a fractional part"
         ),
     ),
     "batch size that does not divide the report interval": (
@@ -529,8 +529,8 @@ BAD = {
     "not UTF-8": (
         b"# \xff\n",
         (
-            "FILE: cannot be read ('utf-8' codec can't decode byte 0xff in position 2: invalid start "
-            "byte)"
+            "FILE: cannot be read ('utf-8' codec can't decode byte 0xff in position 2: invalid "
+            "start byte)"
         ),
     ),
     "tab": (

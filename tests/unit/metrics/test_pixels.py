@@ -37,8 +37,7 @@ def test_psnr_is_infinite_for_equal_pictures() -> None:
 def test_psnr_equals_scikit_image() -> None:
     predicted, truth = noise(3, 0), noise(3, 1)
     expected = [
-        peak_signal_noise_ratio(x.numpy(), y.numpy())
-        for x, y in zip(truth, predicted, strict=True)
+        peak_signal_noise_ratio(x.numpy(), y.numpy()) for x, y in zip(truth, predicted, strict=True)
     ]
     np.testing.assert_allclose(psnr(predicted, truth).numpy(), expected, rtol=1e-12)
 

@@ -64,4 +64,4 @@ def test_first_weights_are_soon_forgotten(step: int) -> None:
     nn.init.ones_(network.weight)
     average.update(network, step)
     assert isinstance(average.network, nn.Linear)
-    assert float(average.network.weight) == pytest.approx(9 / (10 + step))
+    assert average.network.weight.item() == pytest.approx(9 / (10 + step))

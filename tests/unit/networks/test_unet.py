@@ -55,12 +55,16 @@ def test_dropout_acts_in_training_only_and_in_the_innermost_levels_only() -> Non
 def test_initial_weights_are_those_of_pix2pix() -> None:
     network = UNet(width=32, depth=3, dropout=0.5)
     convolutions = [
-        module.weight.flatten()
+        module.weight.detach().flatten()
         for module in network.modules()
         if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d)
     ]
     weights = torch.cat(convolutions)
     assert float(weights.mean()) == pytest.approx(0.0, abs=1e-3)
     assert float(weights.std()) == pytest.approx(0.02, rel=0.02)
-    norms = [m.weight for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    norms = [
+        module.weight.detach()
+        for module in network.modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    ]
     assert float(torch.cat(norms).mean()) == pytest.approx(1.0, abs=0.02)
