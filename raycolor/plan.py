@@ -30,7 +30,7 @@ class Plan:
     out: Path
     """Folder of the studies."""
     data: str
-    """`photos`, or the folder of a prepared data set."""
+    """`photos`, or the absolute path of a prepared data set."""
     trials: int
     concurrent: int | None
     """Trials at once; None for as many as the machines hold."""
@@ -203,7 +203,7 @@ def make_plan(
         space=loaded,
         study=study or loaded.name,
         out=out,
-        data=data,
+        data=data if data == BUILT_IN else str(Path(data).resolve()),
         trials=number,
         concurrent=concurrent or from_file,
         address=address,

@@ -1,6 +1,6 @@
 """Print the README's table of the settings of a trial, made from the models.
 
-    python tools/keys.py
+python tools/keys.py
 """
 
 import types

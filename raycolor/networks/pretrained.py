@@ -37,8 +37,10 @@ class PretrainedUNet(nn.Module):
             WeightsError: the ImageNet weights are missing or damaged.
         """
         super().__init__()
+        # The `tu-` encoder is timm's own network. smp's `timm-` copy of it pads differently and has
+        # another epsilon in its batch norms, so the pretrained weights give other features in it.
         self.unet = smp.Unet(
-            "timm-tf_efficientnet_lite0",
+            "tu-tf_efficientnet_lite0",
             encoder_weights=None,
             in_channels=1,
             classes=2,
@@ -50,14 +52,14 @@ class PretrainedUNet(nn.Module):
         nn.init.normal_(head.weight, 0.0, 1e-3)
         nn.init.zeros_(head.bias)
         if pretrained:
-            self.unet.encoder.load_state_dict(self._one_channel(efficientnet_lite0_state()))
+            self.unet.encoder.model.load_state_dict(self._one_channel(efficientnet_lite0_state()))
 
     def _one_channel(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sum the first convolution over R, G and B: the same answer for grey pictures.
 
         The encoder was trained on RGB in [-1, 1], which is the range of `l_unit` too.
         """
-        wanted = self.unet.encoder.state_dict().keys()
+        wanted = self.unet.encoder.model.state_dict().keys()
         kept = {name: tensor for name, tensor in state.items() if name in wanted}
         kept["conv_stem.weight"] = kept["conv_stem.weight"].sum(dim=1, keepdim=True)
         return kept

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raycolor.errors import CheckpointError
-from raycolor.study.records import FORMAT, Record, UnknownFormat, from_line, to_line
+from raycolor.study.records import (
+    FORMAT,
+    Ask,
+    Fault,
+    Record,
+    Reported,
+    UnknownFormat,
+    from_line,
+    to_line,
+)
 
 FILE = "journal.jsonl"
 
@@ -36,9 +45,12 @@ def read_journal(folder: Path) -> list[Record]:
 
 def _parsed(path: Path, content: bytes) -> Iterator[Record]:
     # Not splitlines(): text in a record may hold other characters that it takes for line ends.
+    asked = 0
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            yield from_line(line.decode("utf-8"))
+            record = from_line(line.decode("utf-8"))
+            asked = _asked(record, asked)
+            yield record
         except UnknownFormat as error:
             raise CheckpointError(
                 f"{path}, line {number}: the journal has format {error}, this raycolor writes "
@@ -49,6 +61,25 @@ def _parsed(path: Path, content: bytes) -> Iterator[Record]:
                 f"{path}, line {number}: damaged ({error}); mend or remove the line, or move the "
                 "study's folder away to begin anew"
             ) from error
+
+
+def _asked(record: Record, before: int) -> int:
+    """Count the trials that exist after a record.
+
+    Raises:
+        ValueError: it is of a trial that does not exist, as when a line was taken out.
+    """
+    match record:
+        case Ask(number=number):
+            if number != before:
+                raise ValueError(f"trial {number} begins, but the next one is {before}")
+            return before + 1
+        case Reported(number=number) | Fault(number=number):
+            if not 0 <= number < before:
+                raise ValueError(f"trial {number} has not begun")
+            return before
+        case _:
+            return before
 
 
 class Journal:

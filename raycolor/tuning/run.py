@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from raycolor.errors import ConfigError
 from raycolor.plan import BUILT_IN, Plan
@@ -81,7 +80,7 @@ def run_study(plan: Plan, engine: Engine) -> bool:
                 number=trial.number,
                 name=name,
                 config=config.model_dump(mode="json"),
-                data=None if plan.data == BUILT_IN else str(Path(plan.data).resolve()),
+                data=None if plan.data == BUILT_IN else plan.data,
                 folder=str((plan.folder / "checkpoints" / name).resolve()),
                 cache=str((plan.folder / "checkpoints").resolve()),
                 rungs=plan.rungs,
@@ -136,9 +135,11 @@ def _ray(plan: Plan) -> Iterator[None]:
         else:
             ray.init(address=plan.address, **common)
     except (ConnectionError, RuntimeError, ValueError) as error:
+        if plan.address is None:
+            raise
         raise ConfigError(
-            f"--address {plan.address}: Ray is not reached ({error}); start it with "
-            "`ray up cluster.yaml`, or leave --address out to use this machine"
+            f"--address {plan.address}: Ray is not reached there ({error}); start a cluster, or "
+            "leave --address out to use this machine"
         ) from error
     try:
         yield

@@ -5,7 +5,7 @@ import math
 import multiprocessing
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from raycolor.study.records import (
     from_line,
     to_line,
 )
+from raycolor.study.state import fold
 
 TIME = 1_000_000_000.25
 RECORDS: list[Record] = [
@@ -35,7 +36,7 @@ RECORDS: list[Record] = [
         format=FORMAT,
         time=TIME,
         identity={"fixed": {"data.size": 64, "generator.ema_decay": None}, "seed": 0},
-        plan={"rungs": [512, 1536], "time_budget_s": math.inf},
+        plan={"rungs": [512, 1536], "time_budget_s": None},
         environment={"python": "3.11", "packages": {"ray": "2"}},
     ),
     References(time=TIME, scores={"gray": {"fd": 81.5, "psnr": math.inf}, "truth": {"fd": 0.0}}),
@@ -157,7 +158,8 @@ def test_every_report_survives_its_line(
 def test_any_text_stays_in_its_record(tmp_path: Path, texts: list[str]) -> None:
     (tmp_path / FILE).unlink(missing_ok=True)
     records: list[Record] = [
-        Fault(time=TIME, number=0, images_seen=0, text=text, final=False) for text in texts
+        RECORDS[2],
+        *(Fault(time=TIME, number=0, images_seen=0, text=text, final=False) for text in texts),
     ]
     write(tmp_path, records)
     assert read_journal(tmp_path) == records
@@ -166,8 +168,8 @@ def test_any_text_stays_in_its_record(tmp_path: Path, texts: list[str]) -> None:
 @pytest.mark.parametrize("separator", ["\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])
 def test_what_looks_like_a_line_end_in_a_text_is_none(tmp_path: Path, separator: str) -> None:
     record = Fault(time=TIME, number=0, images_seen=0, text=f"before{separator}after", final=True)
-    write(tmp_path, [record, *RECORDS])
-    assert spelled(read_journal(tmp_path)) == spelled([record, *RECORDS])
+    write(tmp_path, [*RECORDS, record, *RECORDS[:2]])
+    assert spelled(read_journal(tmp_path)) == spelled([*RECORDS, record, *RECORDS[:2]])
 
 
 # --- torn and damaged files
@@ -217,12 +219,18 @@ DAMAGED = [
     b'{"record": "dance"}',
     b'{"record": "ask", "number": 0}',
     b'{"record": "end", "time": 1.0, "reason": "finished", "extra": 1}',
-    b'{"record": "report", "time": 1.0, "number": 0, "images_seen": 1, "stage": "", '
-    b'"metrics": {}, "decision": 5}',
-    b'{"record": "report", "time": 1.0, "number": 0, "images_seen": 1, "stage": "", '
-    b'"metrics": [], "decision": {"action": "end", "reason": ""}}',
-    b'{"record": "report", "time": 1.0, "number": 0, "images_seen": 1, "stage": "", '
-    b'"metrics": {}, "decision": {"verdict": "end"}}',
+    (
+        b'{"record": "report", "time": 1.0, "number": 0, "images_seen": 1, "stage": "", '
+        b'"metrics": {}, "decision": 5}'
+    ),
+    (
+        b'{"record": "report", "time": 1.0, "number": 0, "images_seen": 1, "stage": "", '
+        b'"metrics": [], "decision": {"action": "end", "reason": ""}}'
+    ),
+    (
+        b'{"record": "report", "time": 1.0, "number": 0, "images_seen": 1, "stage": "", '
+        b'"metrics": {}, "decision": {"verdict": "end"}}'
+    ),
     b'{"record": "references", "time": 1.0, "scores": {"gray": 5}}',
     b'{"record": "references", "time": 1.0, "scores": 5}',
     b'{"record": "ask", "time": 1.0, "number": 0, "phase": "search", "seed": 0, "chosen": 5}',
@@ -245,6 +253,24 @@ def test_a_damaged_line_is_named(tmp_path: Path, damage: bytes, line: int) -> No
     assert path.read_bytes() == damaged
 
 
+@pytest.mark.parametrize(
+    ("taken_out", "named", "problem"),
+    [(3, 3, "trial 0 has not begun"), (8, 8, "trial 2 begins, but the next one is 1")],
+)
+def test_a_trial_whose_begin_is_missing_is_named(
+    tmp_path: Path, taken_out: int, named: int, problem: str
+) -> None:
+    """As when somebody takes out a line that was damaged."""
+    asks = [Ask(time=TIME, number=n, phase="search", seed=0, chosen={}) for n in (1, 2)]
+    path = write(tmp_path, [*RECORDS, *asks, RECORDS[-1]])
+    lines = path.read_bytes().splitlines(keepends=True)
+    del lines[taken_out - 1]
+    path.write_bytes(b"".join(lines))
+    # The first line that does not fit.
+    with pytest.raises(CheckpointError, match=rf"line {named}: damaged \({problem}\)"):
+        read_journal(tmp_path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_a_flipped_byte_is_refused_or_read(tmp_path: Path, data: st.DataObject) -> None:
@@ -254,10 +280,8 @@ def test_a_flipped_byte_is_refused_or_read(tmp_path: Path, data: st.DataObject) 
     content = bytearray(path.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
-    try:
-        read_journal(tmp_path)
-    except CheckpointError as error:
-        assert f"{path}, line " in str(error)
+    with suppress(CheckpointError):
+        fold(read_journal(tmp_path))
 
 
 @pytest.mark.parametrize("version", [0, 2, None, "1"])
