@@ -63,7 +63,14 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
 def _print_answer(console: Console, state: StudyState, plan: Plan) -> None:
     best, gray = state.best_trial(plan.objective), gray_score(state, plan)
     if best is None or gray is None:
-        console.print("No trial has reported yet.")
+        reported = any(trial.reports for trial in state.trials)
+        console.print(
+            f"No trial has a score; the reasons stand in {plan.folder}/leaderboard.csv."
+            if reported
+            else "No trial has reported yet.",
+            highlight=False,
+            soft_wrap=True,
+        )
         return
     value = best.best(plan.objective)
     name = trial_name(best.number, best.chosen)

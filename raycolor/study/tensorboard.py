@@ -8,7 +8,7 @@ session writes those of unfinished trials anew from the journal.
 """
 
 import math
-import os
+import struct
 import time
 from pathlib import Path
 
@@ -139,11 +139,17 @@ class TensorBoardView:
 
 
 def _ended(path: Path) -> bool:
-    """Tell whether an event file is complete: a trial's end is its last event."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1024))
-        return metadata.SESSION_END_INFO_TAG.encode() in file.read()
+    """Tell whether an event file is complete: a trial's end is its last event.
+
+    An event is a length of 8 bytes, their checksum of 4, that many bytes, and their checksum.
+    """
+    content = path.read_bytes()
+    place, last = 0, b""
+    while place + 12 <= len(content):
+        (length,) = struct.unpack_from("<Q", content, place)
+        last = content[place + 12 : place + 12 + length]
+        place += 12 + length + 4
+    return place == len(content) and metadata.SESSION_END_INFO_TAG.encode() in last
 
 
 def _write(

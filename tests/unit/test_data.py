@@ -150,18 +150,15 @@ def test_cut_split_is_refused(copied: Path, kept: float) -> None:
 
 
 def test_killed_write_is_never_accepted(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Killed(Exception):
-        pass
-
     write = data._write_split
 
     def killed(path: Path, rows: Iterable[tuple[str, np.ndarray]], size: int) -> None:
         if path.stem == "validation":
-            raise Killed
+            raise KeyboardInterrupt
         write(path, rows, size)
 
     monkeypatch.setattr(data, "_write_split", killed)
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         write_prepared(copied, toy_splits(32, seed=1), name="toy", source="drawn")
     with pytest.raises(DataError, match=r"no dataset\.json"):
         open_prepared(copied)

@@ -162,7 +162,7 @@ def test_what_does_not_make_another_study() -> None:
     ("flags", "expected"),
     [
         ({"seed": 1}, ["seed: was 0, is now 1"]),
-        ({"data": "mine"}, ["data: was 'photos', is now 'mine'"]),
+        ({"data": "mine"}, [f"data: was 'photos', is now {str(Path('mine').resolve())!r}"]),
         (
             {"overrides": {"study.searcher.kind": "random"}},
             ["study.searcher.kind: was 'tpe', is now 'random'"],

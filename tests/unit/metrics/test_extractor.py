@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import timm
@@ -17,10 +15,10 @@ def extractor() -> FeatureExtractor:
 
 
 @pytest.fixture(scope="module")
-def cat() -> Iterator[torch.Tensor]:
+def cat() -> torch.Tensor:
     """A photograph of a cat, cut to a square around its face."""
     picture = np.ascontiguousarray(data.chelsea()[:, 75:375])
-    yield torch.from_numpy(picture).permute(2, 0, 1)[None]
+    return torch.from_numpy(picture).permute(2, 0, 1)[None]
 
 
 def test_network_still_knows_a_cat(cat: torch.Tensor) -> None:

@@ -277,7 +277,7 @@ def test_what_may_change_at_a_resume(tmp_path: Path, plan: Plan) -> None:
     ("text", "flags", "difference"),
     [
         (SPACE, {"seed": 4}, "seed: was 0, is now 4"),
-        (SPACE, {"data": "mine"}, "data: was 'photos', is now 'mine'"),
+        (SPACE, {"data": "mine"}, f"data: was 'photos', is now {str(Path('mine').resolve())!r}"),
         (
             SPACE,
             {"overrides": {"losses.l1_lambda": 100}},

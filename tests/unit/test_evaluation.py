@@ -1,0 +1,234 @@
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from raycolor.color import rgb_to_unit, unit_to_rgb
+from raycolor.config import TrialConfig
+from raycolor.crops import fixed_crops
+from raycolor.data import PreparedData, write_prepared
+from raycolor.errors import DataError
+from raycolor.evaluation import NUM_SHOWN, Colorizer, Evaluator, gray
+from raycolor.metrics.extractor import FeatureExtractor, build_extractor
+from raycolor.metrics.frechet import feature_statistics, frechet_distance
+from raycolor.metrics.pixels import colorfulness, psnr
+from tests.toy import TinyConfig, smooth_picture, toy_splits
+
+CPU = torch.device("cpu")
+KEY = "fd_efficientnet_lite0"
+
+
+def warm(l_unit: Tensor) -> Tensor:
+    """A colorizer that gives everything one tint."""
+    return torch.full_like(l_unit, 0.2).expand(-1, 2, -1, -1)
+
+
+def oracle(evaluator: Evaluator) -> Colorizer:
+    """A colorizer that knows the truth."""
+    colors = iter(rgb_to_unit(evaluator.truth)[1])
+
+    def colorize(l_unit: Tensor) -> Tensor:
+        return torch.stack([next(colors) for _ in l_unit])
+
+    return colorize
+
+
+@pytest.fixture
+def extracted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of pictures whose features are computed."""
+    counts: list[int] = []
+    forward = FeatureExtractor.forward
+
+    def counting(self: FeatureExtractor, rgb_u8: Tensor) -> Tensor:
+        counts.append(len(rgb_u8))
+        return forward(self, rgb_u8)
+
+    monkeypatch.setattr(FeatureExtractor, "forward", counting)
+    return counts
+
+
+def test_scores_are_the_metrics_of_colored_and_true_crops(
+    tiny_config: TinyConfig, prepared: PreparedData
+) -> None:
+    config = tiny_config({"evaluation.images": 6})
+    evaluator = Evaluator(config, prepared, device=CPU)
+    truth, sources = fixed_crops(prepared.pictures("validation"), config.data, number=6)
+    assert torch.equal(evaluator.truth, truth)
+    assert evaluator.sources == sources
+    found = evaluator.evaluate(warm)
+    l_unit, _ = rgb_to_unit(truth)
+    colored = unit_to_rgb(l_unit, warm(l_unit))
+    extractor = build_extractor("efficientnet_lite0", size=32)
+    distance = frechet_distance(
+        feature_statistics(extractor(colored)), feature_statistics(extractor(truth))
+    )
+    assert found.scores == {
+        KEY: pytest.approx(distance, rel=1e-6),
+        "psnr": pytest.approx(float(psnr(colored, truth).mean())),
+        "colorfulness": pytest.approx(float(colorfulness(colored).mean())),
+    }
+    assert found.seconds > 0
+
+
+def test_scores_do_not_depend_on_the_batch_size(
+    tiny_config: TinyConfig, prepared: PreparedData
+) -> None:
+    def scores(batch_size: int) -> dict[str, float]:
+        config = tiny_config({"evaluation.images": 6, "evaluation.batch_size": batch_size})
+        evaluator = Evaluator(config, prepared, device=CPU)
+        found = evaluator.evaluate(warm).scores
+        return found | {f"gray_{name}": x for name, x in evaluator.references["gray"].items()}
+
+    whole = scores(6)
+    for batch_size in (1, 4, 32):
+        assert scores(batch_size) == pytest.approx(whole, rel=1e-4)
+
+
+def test_truth_is_perfect(tiny_config: TinyConfig, prepared: PreparedData) -> None:
+    evaluator = Evaluator(tiny_config(), prepared, device=CPU)
+    perfect = evaluator.evaluate(oracle(evaluator)).scores
+    reference = evaluator.references["truth"]
+    assert perfect[KEY] == pytest.approx(reference[KEY], abs=1e-6)
+    assert perfect["colorfulness"] == pytest.approx(reference["colorfulness"])
+    assert math.isnan(perfect["psnr"])  # infinite for every picture, so there is no mean
+
+
+def test_gray_is_what_a_colorizer_without_an_answer_gets(
+    tiny_config: TinyConfig, prepared: PreparedData
+) -> None:
+    evaluator = Evaluator(tiny_config(), prepared, device=CPU)
+    reference = evaluator.references["gray"]
+    assert evaluator.evaluate(gray).scores == reference
+    assert reference["colorfulness"] < 0.5
+    assert reference[KEY] > 0
+
+
+def test_better_colors_score_better(tiny_config: TinyConfig, prepared: PreparedData) -> None:
+    evaluator = Evaluator(tiny_config(), prepared, device=CPU)
+
+    def halfway(share: float) -> dict[str, float]:
+        colorize = oracle(evaluator)
+        return evaluator.evaluate(lambda l_unit: share * colorize(l_unit)).scores
+
+    distances = [halfway(share)[KEY] for share in (0.0, 0.5, 0.9)]
+    assert distances == sorted(distances, reverse=True)
+    decibels = [halfway(share)["psnr"] for share in (0.0, 0.5, 0.9)]
+    assert decibels == sorted(decibels)
+
+
+def test_split_is_the_one_that_was_asked_for(
+    tiny_config: TinyConfig, prepared: PreparedData
+) -> None:
+    evaluator = Evaluator(tiny_config(), prepared, split="test", device=CPU)
+    assert all(source.startswith("test") for source in evaluator.sources)
+
+
+def test_single_crop_is_refused(tiny_config: TinyConfig, tmp_path: Path) -> None:
+    splits = toy_splits(32, counts={"train": 2, "validation": 1, "test": 2})
+    data = write_prepared(tmp_path, splits, name="toy", source="drawn")
+    with pytest.raises(DataError, match=r"validation gives 1 crop, .* at least 2"):
+        Evaluator(tiny_config(), data, device=CPU)
+
+
+class TestShown:
+    def shown_of(
+        self, tiny_config: TinyConfig, folder: Path, names: list[str], images: int
+    ) -> tuple[Evaluator, list[str]]:
+        rng = np.random.default_rng(0)
+        splits = toy_splits(32)
+        splits["validation"] = [(name, smooth_picture(rng, 32)) for name in names]
+        data = write_prepared(folder, splits, name="toy", source="drawn")
+        evaluator = Evaluator(tiny_config({"evaluation.images": images}), data, device=CPU)
+        truth = [crop.numpy().tobytes() for crop in evaluator.truth]
+        places = [truth.index(crop.numpy().tobytes()) for crop in evaluator.truth_shown()]
+        return evaluator, [evaluator.sources[place] for place in places]
+
+    def test_different_photographs_from_first_to_last(
+        self, tiny_config: TinyConfig, tmp_path: Path
+    ) -> None:
+        names = [f"{i:02}.png#{tile}" for i in range(12) for tile in range(2)]
+        _, shown = self.shown_of(tiny_config, tmp_path, names, images=24)
+        assert len(shown) == NUM_SHOWN
+        assert shown[0] == "00.png#0"
+        assert shown[-1] == "11.png#0"
+        assert len({name.partition("#")[0] for name in shown}) == NUM_SHOWN
+
+    def test_fewer_where_there_are_fewer(self, tiny_config: TinyConfig, tmp_path: Path) -> None:
+        names = ["a.png#0", "a.png#1", "b.png#0"]
+        _, shown = self.shown_of(tiny_config, tmp_path, names, images=3)
+        assert shown == ["a.png#0", "b.png#0"]
+
+    def test_three_views_of_the_same_pictures(
+        self, tiny_config: TinyConfig, tmp_path: Path
+    ) -> None:
+        names = [f"{i}.png" for i in range(5)]
+        evaluator, _ = self.shown_of(tiny_config, tmp_path, names, images=5)
+        assert torch.equal(evaluator.evaluate(oracle(evaluator)).shown, evaluator.truth_shown())
+        assert torch.equal(evaluator.evaluate(gray).shown, evaluator.gray_shown())
+        assert (colorfulness(evaluator.gray_shown()) < 0.5).all()
+
+
+class TestCache:
+    def test_features_are_computed_once(
+        self,
+        tiny_config: TinyConfig,
+        prepared: PreparedData,
+        tmp_path: Path,
+        extracted: list[int],
+    ) -> None:
+        first = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        assert sum(extracted) == 8  # truth and grey
+        second = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        assert sum(extracted) == 8
+        assert second.references == first.references
+        assert second.evaluate(warm).scores == first.evaluate(warm).scores
+
+    @pytest.mark.parametrize(
+        ("overrides", "computed"),
+        [
+            ({"evaluation.images": 5}, True),
+            ({"evaluation.extractor_size": 64}, True),
+            ({"data.size": 16, "generator.depth": 4}, True),
+            # What has no influence on the features shares them.
+            ({"seed": 5, "losses.l1_lambda": 1.0, "evaluation.batch_size": 3}, False),
+        ],
+    )
+    def test_features_are_shared_where_they_are_the_same(
+        self,
+        tiny_config: TinyConfig,
+        prepared: PreparedData,
+        tmp_path: Path,
+        extracted: list[int],
+        overrides: Mapping[str, Any],
+        computed: bool,
+    ) -> None:
+        Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        extracted.clear()
+        Evaluator(tiny_config(overrides), prepared, device=CPU, cache=tmp_path)
+        assert bool(extracted) == computed
+
+    def test_splits_have_their_own(
+        self, tiny_config: TinyConfig, prepared: PreparedData, tmp_path: Path
+    ) -> None:
+        config: TrialConfig = tiny_config()
+        validation = Evaluator(config, prepared, device=CPU, cache=tmp_path)
+        test = Evaluator(config, prepared, split="test", device=CPU, cache=tmp_path)
+        assert test.references != validation.references
+
+    def test_damaged_features_are_set_aside(
+        self, tiny_config: TinyConfig, prepared: PreparedData, tmp_path: Path
+    ) -> None:
+        first = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        (path,) = tmp_path.iterdir()
+        contents = bytearray(path.read_bytes())
+        contents[-1] ^= 1
+        path.write_bytes(contents)
+        second = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        assert second.references == first.references
+        assert path.is_file()
+        assert len(list(tmp_path.glob("*.damaged-*"))) == 1

@@ -1,0 +1,244 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from raycolor import color
+from raycolor.config import TrialConfig
+from raycolor.crops import training_batch
+from raycolor.data import PreparedData
+from raycolor.steps import (
+    INITIAL,
+    STEP,
+    Networks,
+    StepLosses,
+    adversarial_step,
+    build_networks,
+    discriminator_step,
+    generator_step,
+    pretraining_step,
+    seed_draws,
+)
+from tests.toy import TinyConfig
+
+CPU = torch.device("cpu")
+Step = Callable[[Networks, TrialConfig, Tensor], StepLosses]
+
+
+@pytest.fixture
+def config(tiny_config: TinyConfig) -> TrialConfig:
+    return tiny_config()
+
+
+@pytest.fixture
+def networks(config: TrialConfig) -> Iterator[Networks]:
+    with torch.random.fork_rng():
+        yield build_networks(config, CPU)
+
+
+@pytest.fixture
+def rgb_u8(config: TrialConfig, prepared: PreparedData) -> Tensor:
+    pictures = prepared.pictures("train")
+    return training_batch(pictures, config.data, seed=0, images_seen=0, batch_size=8)
+
+
+def state(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+def gradients(network: nn.Module) -> dict[str, Tensor | None]:
+    return {
+        name: None if value.grad is None else value.grad.clone()
+        for name, value in network.named_parameters()
+    }
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_discriminator_step_leaves_the_generator_alone(
+    networks: Networks, config: TrialConfig, rgb_u8: Tensor
+) -> None:
+    adversarial_step(networks, config, rgb_u8)  # so that there are gradients to disturb
+    l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
+    predicted = networks.generator(l_unit)
+    generator, grads = state(networks.generator), gradients(networks.generator)
+    discriminator = weights(networks.discriminator)
+
+    discriminator_step(networks, config, l_unit, ab_unit, predicted.detach())
+
+    assert same(state(networks.generator), generator)
+    for name, gradient in gradients(networks.generator).items():
+        before = grads[name]
+        assert gradient is not None
+        assert before is not None
+        assert torch.equal(gradient, before)
+    for name, value in weights(networks.discriminator).items():
+        assert not torch.equal(value, discriminator[name]), name
+
+
+def test_generator_step_leaves_the_discriminators_weights_alone(
+    networks: Networks, config: TrialConfig, rgb_u8: Tensor
+) -> None:
+    adversarial_step(networks, config, rgb_u8)
+    l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
+    predicted = networks.generator(l_unit)
+    discriminator, grads = weights(networks.discriminator), gradients(networks.discriminator)
+    generator = weights(networks.generator)
+
+    generator_step(networks, config, l_unit, ab_unit, predicted)
+
+    assert same(weights(networks.discriminator), discriminator)
+    for name, gradient in gradients(networks.discriminator).items():
+        before = grads[name]
+        assert gradient is not None
+        assert before is not None
+        assert torch.equal(gradient, before)
+    # It goes on learning afterwards.
+    assert all(parameter.requires_grad for parameter in networks.discriminator.parameters())
+    for name, value in weights(networks.generator).items():
+        assert not torch.equal(value, generator[name]), name
+
+
+def test_pretraining_step_knows_no_discriminator(
+    networks: Networks, config: TrialConfig, rgb_u8: Tensor
+) -> None:
+    discriminator, generator = state(networks.discriminator), weights(networks.generator)
+    losses = pretraining_step(networks, config, rgb_u8)
+    assert same(state(networks.discriminator), discriminator)
+    for name, value in weights(networks.generator).items():
+        assert not torch.equal(value, generator[name]), name
+    assert losses.discriminator_loss is None
+    assert losses.generator_adversarial_loss is None
+
+
+def test_adversarial_step_runs_the_generator_once(
+    networks: Networks, config: TrialConfig, rgb_u8: Tensor
+) -> None:
+    calls = []
+    networks.generator.register_forward_hook(lambda *args: calls.append(args))
+    adversarial_step(networks, config, rgb_u8)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("weight", [0.0, 7.0])
+def test_generator_loss_is_adversarial_and_weighted_l1(
+    tiny_config: TinyConfig, networks: Networks, rgb_u8: Tensor, weight: float
+) -> None:
+    config = tiny_config({"losses.l1_lambda": weight})
+    losses = adversarial_step(networks, config, rgb_u8)
+    assert losses.generator_adversarial_loss is not None
+    expected = losses.generator_adversarial_loss + weight * losses.generator_l1_loss
+    torch.testing.assert_close(losses.generator_loss, expected)
+    alone = pretraining_step(networks, config, rgb_u8)
+    torch.testing.assert_close(alone.generator_loss, weight * alone.generator_l1_loss)
+
+
+@pytest.mark.parametrize("step", [pretraining_step, adversarial_step])
+def test_generator_learns_a_batch(
+    step: Step, tiny_config: TinyConfig, networks: Networks, rgb_u8: Tensor
+) -> None:
+    config = tiny_config()
+    first = step(networks, config, rgb_u8)
+    for _ in range(60):
+        last = step(networks, config, rgb_u8)
+    assert last.generator_l1_loss < 0.8 * first.generator_l1_loss
+
+
+def test_discriminator_learns_to_tell_real_from_fake(
+    tiny_config: TinyConfig, rgb_u8: Tensor
+) -> None:
+    config = tiny_config({"optimizers.discriminator.learning_rate": 0.005})
+    with torch.random.fork_rng():
+        networks = build_networks(config, CPU)
+    l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
+    fake_ab_unit = ab_unit.roll(1, dims=0) * 0.2
+    for _ in range(40):
+        last = discriminator_step(networks, config, l_unit, ab_unit, fake_ab_unit)
+    assert last.loss < 0.3
+    assert last.accuracy_real is not None
+    assert last.accuracy_fake is not None
+    assert last.accuracy_real > 0.9
+    assert last.accuracy_fake > 0.9
+
+
+def test_low_precision_ends_with_the_networks(tiny_config: TinyConfig, rgb_u8: Tensor) -> None:
+    config = tiny_config({"precision": "bfloat16"})
+    with torch.random.fork_rng():
+        networks = build_networks(config, CPU)
+    dtypes = set()
+    for network in (networks.generator, networks.discriminator):
+        network.register_forward_hook(lambda *args: dtypes.add(args[2].dtype))
+    losses = adversarial_step(networks, config, rgb_u8)
+    assert dtypes == {torch.bfloat16}
+    assert losses.generator_loss.dtype == torch.float32
+    assert losses.discriminator_loss is not None
+    assert losses.discriminator_loss.dtype == torch.float32
+    for network in (networks.generator, networks.discriminator):
+        assert {value.dtype for value in network.parameters()} == {torch.float32}
+
+
+def drawn(seed: int, purpose: int, images_seen: int) -> Tensor:
+    with torch.random.fork_rng():
+        seed_draws(seed, purpose, images_seen)
+        return torch.rand(4)
+
+
+def test_draws_follow_from_all_that_seeds_them() -> None:
+    assert torch.equal(drawn(1, STEP, 32), drawn(1, STEP, 32))
+    draws = [
+        drawn(seed, purpose, seen)
+        for seed in (0, 1, 2**63 - 1)
+        for purpose in (INITIAL, STEP)
+        for seen in (0, 8, 2**40)
+    ]
+    assert len(torch.stack(draws).unique(dim=0)) == len(draws)
+
+
+def test_initial_weights_follow_from_their_own_seeds(tiny_config: TinyConfig) -> None:
+    def initial(seed: int, pretraining_seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        config = tiny_config({"seed": seed, "pretraining.seed": pretraining_seed})
+        with torch.random.fork_rng():
+            networks = build_networks(config, CPU)
+        return weights(networks.generator), weights(networks.discriminator)
+
+    generator, discriminator = initial(0, 0)
+    assert same(initial(0, 0)[0], generator)
+    assert same(initial(0, 0)[1], discriminator)
+    assert same(initial(1, 0)[0], generator)
+    assert not same(initial(1, 0)[1], discriminator)
+    assert not same(initial(0, 1)[0], generator)
+    assert same(initial(0, 1)[1], discriminator)
+
+
+def test_optimizers_are_the_configured_ones(tiny_config: TinyConfig) -> None:
+    config = tiny_config(
+        {
+            "pretraining.learning_rate": 0.03,
+            "optimizers.generator.learning_rate": 0.01,
+            "optimizers.generator.beta1": 0.6,
+            "optimizers.discriminator.learning_rate": 0.02,
+            "optimizers.discriminator.beta2": 0.9,
+        }
+    )
+    with torch.random.fork_rng():
+        networks = build_networks(config, CPU)
+    adams = (networks.pretraining_adam, networks.generator_adam, networks.discriminator_adam)
+    groups = [adam.param_groups[0] for adam in adams]
+    assert [group["lr"] for group in groups] == [0.03, 0.01, 0.02]
+    assert [group["betas"] for group in groups] == [(0.6, 0.999), (0.6, 0.999), (0.5, 0.9)]
+
+
+def test_average_is_judged_where_there_is_one(tiny_config: TinyConfig) -> None:
+    with torch.random.fork_rng():
+        averaged = build_networks(tiny_config(), CPU)
+        plain = build_networks(tiny_config({"generator.ema_decay": None}), CPU)
+    assert averaged.average is not None
+    assert averaged.judged is averaged.average.network
+    assert plain.judged is plain.generator
