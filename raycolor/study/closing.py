@@ -88,4 +88,6 @@ def _print_answer(console: Console, state: StudyState, plan: Plan) -> None:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.2g}" if isinstance(value, float) else SHORT.get(str(value), str(value))
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}"
+    return SHORT.get(str(value), str(value))
