@@ -71,7 +71,7 @@ def suggest(
         case "tpe":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                # Grouped, or a conditional setting would make all others independent; the liar
+                # Grouped, so that conditional settings are modelled together too; the liar
                 # keeps trials that run at once from being the same.
                 sampler = optuna.samplers.TPESampler(
                     n_startup_trials=searcher.startup_trials,

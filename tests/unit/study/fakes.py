@@ -111,7 +111,7 @@ def sick_curve(chosen: Mapping[str, Scalar], images: int) -> float | None:
         return math.nan
     if rate > 2e-4 and images >= 48:
         return None
-    if _number(chosen["losses.l1_lambda"]) > 500 and images >= 64:
+    if _number(chosen["losses.l1_lambda"]) > 400 and images >= 32:
         raise MachineFaultError("the worker died")
     return curve(chosen, images)
 

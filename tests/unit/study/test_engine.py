@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raycolor.errors import ConfigError
+from raycolor.errors import CheckpointError, ConfigError
 from raycolor.plan import Plan
 from raycolor.space import Scalar
 from raycolor.study.engine import Engine, Event, replay
@@ -378,6 +378,43 @@ def test_a_final_fault_ends_that_trial_only_and_counts_as_the_worst(
     assert (decision.action, decision.standing, decision.cutoff) == ("go_on", 1, math.inf)
     assert engine.ask() is not None
     assert replay(plan, read_journal(plan.folder / "journal")) == []
+
+
+def test_a_final_fault_counts_in_the_next_session_too(begin: Begin, plan: Plan) -> None:
+    with Journal(plan.folder / "journal") as journal:
+        engine = Engine(plan, journal)
+        engine.ask()
+        engine.fault(0, "died", final=True)
+    engine = begin(plan)
+    trial = engine.ask()
+    assert trial is not None
+    assert engine.report(trial.number, EVERY, "", metrics(50.0, EVERY)).standing == 1
+    assert replay(plan, read_journal(plan.folder / "journal")) == []
+
+
+def test_what_the_storage_refused_has_not_happened(
+    begin: Begin, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = begin(plan)
+    engine.ask()
+    heard: list[Event] = []
+    engine.observers.append(heard.append)
+    before = repr(engine.state)
+
+    def refuse(journal: Journal, record: Record) -> None:
+        raise CheckpointError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "append", refuse)
+        for happen in (
+            engine.ask,
+            lambda: engine.report(0, EVERY, "", metrics(50.0, EVERY)),
+            lambda: engine.fault(0, "died", final=False),
+        ):
+            with pytest.raises(CheckpointError, match="no room"):
+                happen()
+    assert repr(engine.state) == before
+    assert heard == []
 
 
 def test_a_fault_whose_text_no_file_can_hold(begin: Begin, plan: Plan) -> None:

@@ -193,6 +193,14 @@ def test_between_rungs_a_trial_goes_on() -> None:
     assert (decision.action, decision.rung, decision.reason) == ("go_on", None, "between rungs")
 
 
+def test_a_trial_that_reports_late_is_compared_at_the_highest_rung_it_has_reached() -> None:
+    halving, ray = halves(), RayHalving(10, 2, 40)
+    for number, images, value in ((0, 10, 1.0), (1, 25, 9.0), (2, 20, 8.0), (1, 30, 7.0)):
+        decision = halving.decide(number, images, value)
+        assert (decision.action == "go_on") == ray.goes_on(number, images, value)
+        assert decision.rung == {(1, 30): 10}.get((number, images), images // 10 * 10)
+
+
 def test_the_end_is_the_end() -> None:
     halving = halves()
     decide_all(halving, [1.0], rung=40)

@@ -306,6 +306,16 @@ def test_trials_in_flight_are_no_obstacle(
         trials.append(trial(len(trials), chosen, values, "go_on"))
 
 
+def test_a_model_knows_of_trials_in_flight(tpe: Space) -> None:
+    """Or those that run at once would crowd where the best one was."""
+    ended = observed(tpe, 20, seed=0)
+    running = [
+        trial(20 + n, chosen) for n in range(4) if (chosen := ask(tpe, ended, number=20 + n))
+    ]
+    alone, beside = (ask(tpe, trials, number=24) for trials in (ended, [*ended, *running]))
+    assert alone != beside
+
+
 def test_trials_asked_at_once_differ(tpe: Space) -> None:
     trials = observed(tpe, 12, seed=0)
     for _ in range(6):
