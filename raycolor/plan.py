@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from raycolor.config import TrialConfig, flattened
+from raycolor.domains import Scalar, combinations, edges
 from raycolor.errors import ConfigError
-from raycolor.space import Scalar, Space, combinations, edges, find_space, load_space
+from raycolor.space import Space
+from raycolor.space_file import find_space, load_space
 
 BUILT_IN = "photos"
 """Name of the data set that ships with raycolor."""

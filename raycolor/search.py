@@ -21,9 +21,9 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from raycolor.domains import Scalar
 from raycolor.errors import ConfigError, RaycolorError
 from raycolor.plan import BUILT_IN, Plan, make_plan
-from raycolor.space import Scalar
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

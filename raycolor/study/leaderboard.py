@@ -4,12 +4,12 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raycolor.domains import Scalar
 from raycolor.files import write_text
 from raycolor.plan import Plan
-from raycolor.space import Scalar
 from raycolor.study.naming import trial_name
 from raycolor.study.state import StudyState
 
@@ -75,16 +75,10 @@ def rows(state: StudyState, plan: Plan) -> list[Row]:
     for row in result:
         if row.number is not None and math.isfinite(row.objective):
             rank += 1
-            ranked.append(_with_rank(row, rank))
+            ranked.append(replace(row, rank=rank))
         else:
             ranked.append(row)
     return ranked
-
-
-def _with_rank(row: Row, rank: int) -> Row:
-    from dataclasses import replace
-
-    return replace(row, rank=rank)
 
 
 def gray_score(state: StudyState, plan: Plan) -> float | None:

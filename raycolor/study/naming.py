@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from raycolor.space import Scalar
+from raycolor.domains import Scalar
 
 SHORT = {"efficientnet_lite0": "lite0"}
 """Short forms of long values, for names and tables."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from raycolor.space import Scalar
+from raycolor.domains import Scalar
 from raycolor.study.records import (
     Ask,
     Decision,

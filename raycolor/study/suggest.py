@@ -12,17 +12,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
-from raycolor.space import (
-    Choice,
-    Domain,
-    Int,
-    LogUniform,
-    Scalar,
-    Space,
-    Uniform,
-    combinations,
-    exists,
-)
+from raycolor.domains import Choice, Domain, Int, LogUniform, Scalar, Uniform, combinations, exists
+from raycolor.space import Space
 from raycolor.study.state import TrialState
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,8 +20,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from raycolor.domains import Scalar
 from raycolor.plan import make_plan
-from raycolor.space import Scalar
 from raycolor.study.engine import replay
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Ask, Fault, Record, References, Reported
@@ -124,6 +125,19 @@ def wait_for(out: Path, count: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+def wait_for_workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the processes that train; Ray writes what a worker does into its title."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        family = psutil.Process(process.pid).children(recursive=True)
+        # Ray wraps the trainable in a class of its own, named after resources.
+        found = [one for one in family if re.match(r"ray::\w*Trainable", " ".join(one.cmdline()))]
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("no worker within a minute")
+
+
 def reports(out: Path) -> list[Reported]:
     return [record for record in journal(out) if isinstance(record, Reported)]
 
@@ -221,9 +235,7 @@ def test_killed_worker_costs_nothing_but_time(
 ) -> None:
     with started(home, command(tmp_path)) as process:
         wait_for(tmp_path, 3, process)
-        family = psutil.Process(process.pid).children(recursive=True)
-        workers = [found for found in family if "StudyTrainable" in " ".join(found.cmdline())]
-        assert workers
+        workers = wait_for_workers(process)
         for worker in workers:
             worker.kill()
         text, _ = process.communicate(timeout=300)

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raycolor import search
+from raycolor.domains import combinations
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan, differences, make_plan
-from raycolor.space import AT_TOP_LEVEL, combinations
+from raycolor.space_file import AT_TOP_LEVEL
 from raycolor.study.forecast import expected_images
 from raycolor.study.records import Session, from_line, to_line
 
@@ -168,8 +169,8 @@ def test_what_does_not_make_another_study() -> None:
             ["study.searcher.kind: was 'tpe', is now 'random'"],
         ),
         (
-            {"overrides": {"study.scheduler.reduction": 4}},
-            ["study.scheduler.reduction: was 3, is now 4"],
+            {"overrides": {"study.scheduler.reduction": 3}},
+            ["study.scheduler.reduction: was 4, is now 3"],
         ),
         ({"overrides": {"generator.width": 64}}, ["fixed.generator.width: was 32, is now 64"]),
     ],

@@ -11,23 +11,21 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from raycolor.config import TrialConfig
-from raycolor.errors import ConfigError
-from raycolor.space import (
-    AT_TOP_LEVEL,
+from raycolor.domains import (
     Choice,
     Int,
     LogUniform,
     Scalar,
-    Space,
     Uniform,
     combinations,
     contains,
     exists,
-    find_space,
     grid_values,
-    known_paths,
-    load_space,
 )
+from raycolor.errors import ConfigError
+from raycolor.space import Space
+from raycolor.space_file import AT_TOP_LEVEL, find_space, load_space
+from raycolor.space_problems import known_paths
 
 FILES = sorted(AT_TOP_LEVEL.glob("*.yaml"))
 CONDITIONAL = """

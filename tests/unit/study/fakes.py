@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from raycolor.domains import Scalar
 from raycolor.plan import Plan, make_plan
-from raycolor.space import Scalar
 from raycolor.study.engine import Engine, Event
 from raycolor.study.journal import FILE, Journal
 from raycolor.study.records import (

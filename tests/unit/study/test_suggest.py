@@ -9,7 +9,9 @@ import numpy as np
 import optuna
 import pytest
 
-from raycolor.space import Scalar, Space, combinations, contains, exists, load_space
+from raycolor.domains import Scalar, combinations, contains, exists
+from raycolor.space import Space
+from raycolor.space_file import load_space
 from raycolor.study.records import Action, Decision, Reported
 from raycolor.study.state import TrialState
 from raycolor.study.suggest import derived_seed, suggest

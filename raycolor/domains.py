@@ -1,0 +1,169 @@
+"""Domains: the values that one searched setting can take.
+
+A domain with `when` exists only where other searched settings have certain values.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Scalar = bool | int | float | str | None
+Conditions = dict[str, Annotated[list[Scalar], Field(min_length=1)]]
+
+
+class FileModel(BaseModel):
+    """Part of a search-space file: unknown keys are refused, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class _Domain(FileModel):
+    when: Conditions = {}
+    """Searched settings and the values of them for which this one exists."""
+
+
+class _Range(_Domain):
+    @model_validator(mode="after")
+    def _ordered(self) -> "_Range":
+        if self.low >= self.high:  # type: ignore[attr-defined]  # the subclasses have both
+            raise ValueError(
+                f"low {self.low} is not below high {self.high}; swap them"  # type: ignore[attr-defined]
+            )
+        return self
+
+
+class Uniform(_Range):
+    """A real number, each equally likely."""
+
+    kind: Literal["uniform"]
+    low: Annotated[float, Field(allow_inf_nan=False)]
+    high: Annotated[float, Field(allow_inf_nan=False)]
+
+
+class LogUniform(_Range):
+    """A positive real number, each order of magnitude equally likely."""
+
+    kind: Literal["loguniform"]
+    low: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    high: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Int(_Range):
+    """An integer from low to high, both included, in steps."""
+
+    kind: Literal["int"]
+    low: int
+    high: int
+    step: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Int":
+        if (self.high - self.low) % self.step:
+            high = self.low + (self.high - self.low) // self.step * self.step
+            raise ValueError(
+                f"high {self.high} is not low {self.low} plus a multiple of step {self.step}; "
+                f"take {high} or {high + self.step}"
+            )
+        return self
+
+
+class Choice(_Domain):
+    """One of some values."""
+
+    kind: Literal["choice"]
+    values: Annotated[list[Scalar], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Choice":
+        # By equality, as 1, 1.0 and true are one to all that compare values.
+        if len(set(self.values)) < len(self.values):
+            raise ValueError(f"values {self.values} has a value twice; name each once")
+        return self
+
+
+Domain = Annotated[Uniform | LogUniform | Int | Choice, Field(discriminator="kind")]
+
+
+def exists(domain: Domain, chosen: Mapping[str, Scalar]) -> bool:
+    """Tell whether a domain exists, given the values chosen before it."""
+    return all(path in chosen and chosen[path] in values for path, values in domain.when.items())
+
+
+def edges(domain: Domain) -> Sequence[Scalar]:
+    """Return the ends of a range, or all choices."""
+    match domain:
+        case Uniform() | LogUniform() | Int():
+            return (domain.low, domain.high)
+        case Choice():
+            return domain.values
+        case _:
+            assert_never(domain)
+
+
+def grid_values(domain: Domain) -> Sequence[Scalar] | None:
+    """Return all values of a domain, or None if they cannot be listed."""
+    match domain:
+        case Uniform() | LogUniform():
+            return None
+        case Int():
+            return range(domain.low, domain.high + 1, domain.step)
+        case Choice():
+            return domain.values
+        case _:
+            assert_never(domain)
+
+
+def contains(domain: Domain, value: Scalar) -> bool:
+    """Tell whether a domain has a value."""
+    match domain:
+        case Uniform() | LogUniform():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return number and domain.low <= float(str(value)) <= domain.high
+        case Int():
+            return value in range(domain.low, domain.high + 1, domain.step)
+        case Choice():
+            return value in domain.values
+        case _:
+            assert_never(domain)
+
+
+def combinations(search: Mapping[str, Domain]) -> Iterator[dict[str, Scalar]]:
+    """Yield all configurations of a grid, the last setting varying fastest."""
+    if any(grid_values(domain) is None for domain in search.values()):
+        raise ValueError("a grid has choices and integers only")  # refused when the file is read
+    paths = list(search)
+
+    def extend(chosen: dict[str, Scalar], number: int) -> Iterator[dict[str, Scalar]]:
+        if number == len(paths):
+            yield chosen
+            return
+        path = paths[number]
+        if not exists(search[path], chosen):
+            yield from extend(chosen, number + 1)
+            return
+        for value in grid_values(search[path]) or ():
+            yield from extend({**chosen, path: value}, number + 1)
+
+    yield from extend({}, 0)
+
+
+def cycle(search: Mapping[str, Domain]) -> Iterable[str]:
+    """Return the paths whose conditions can never be settled."""
+    open_paths = {p: set(d.when) & set(search) for p, d in search.items()}
+    while ready := [path for path, needs in open_paths.items() if not needs]:
+        for path in ready:
+            del open_paths[path]
+        for needs in open_paths.values():
+            needs.difference_update(ready)
+    return open_paths
+
+
+def ordered(search: Mapping[str, Domain]) -> dict[str, Domain]:
+    """Put every domain after those that its `when` names; there must be no `cycle`."""
+    result: dict[str, Domain] = {}
+    while len(result) < len(search):
+        for path, domain in search.items():
+            if path not in result and all(parent in result for parent in domain.when):
+                result[path] = domain
+    return result
