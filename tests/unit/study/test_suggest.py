@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 import optuna
@@ -202,6 +203,24 @@ def test_a_model_beats_chance(tpe: Space, random: Space) -> None:
                 assert chosen is not None
                 scores.append(surface(chosen))
     assert mean(learned) < mean(chance) - 5
+
+
+def test_the_model_is_joint_for_conditional_settings_too(
+    tpe: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No setting falls out of the multivariate model, as conditional ones do without groups."""
+    alone: list[str] = []
+
+    class Watched(optuna.samplers.TPESampler):
+        def sample_independent(self, *args: Any, **kwargs: Any) -> Any:
+            alone.append(args[2])
+            return super().sample_independent(*args, **kwargs)
+
+    trials = observed(tpe, 20, seed=0)
+    monkeypatch.setattr(optuna.samplers, "TPESampler", Watched)
+    chosen = [ask(tpe, trials, number=number) for number in range(20, 30)]
+    assert any(one is not None and "pretraining.learning_rate" in one for one in chosen)
+    assert alone == []
 
 
 def test_random_trials_come_first(tpe: Space, random: Space) -> None:
