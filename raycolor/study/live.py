@@ -130,12 +130,13 @@ class LiveView:
         return text
 
     def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        # The last column alone gives way on a narrow terminal.
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         table.add_column("trial", no_wrap=True)
         table.add_column("stage", no_wrap=True)
         for name in ("images", "objective", "loss", "accuracy"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("status", no_wrap=True, overflow="ellipsis")
+        table.add_column("status", no_wrap=True, overflow="ellipsis", ratio=1)
         for trial in self._shown():
             metrics = trial.last_metrics
             best = trial.best(self._plan.objective)
