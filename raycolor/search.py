@@ -8,25 +8,21 @@ The same command again goes on with a study that was interrupted, and tells the 
 one; with more --trials it extends it.
 """
 
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from raycolor.command import INTERRUPTED, command_line, make_console
 from raycolor.domains import Scalar
-from raycolor.errors import ConfigError, RaycolorError
+from raycolor.errors import ConfigError
 from raycolor.plan import BUILT_IN, Plan, make_plan
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +60,13 @@ class Flags:
 def main() -> None:
     """Run the command line; exit codes: 0 done, 2 the user's error, 130 interrupted."""
     flags = tyro.cli(Flags, prog="raycolor-search")
-    console = Console(soft_wrap=not sys.stdout.isatty())
-    try:
+    with command_line():
+        console = make_console()
         plan = _plan(flags)
         if flags.dry_run:
-            console.print(plan.describe(), markup=False, highlight=False)
+            console.print(plan.describe(), markup=False)
             return
-        code = search(plan, console)
-    except RaycolorError as error:
-        _fail(error)
-    sys.exit(code)
+        sys.exit(search(plan, console))
 
 
 def search(plan: Plan, console: Console) -> int:
@@ -110,7 +103,6 @@ def _run(plan: Plan, console: Console) -> int:
     from raycolor.tuning.run import run_study
 
     fingerprint = _preflight(plan)
-    signal.signal(signal.SIGTERM, _interrupt)
     with Journal(plan.folder / "journal") as journal:
         engine = Engine(plan, journal)
         views, live = Views(plan.folder, plan), LiveView(plan, console)
@@ -208,16 +200,6 @@ def _overrides(given: list[str]) -> tuple[Mapping[str, Scalar], list[str]]:
             continue
         overrides[path.strip()] = value
     return overrides, problems
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    """Treat SIGTERM as Ctrl-C."""
-    raise KeyboardInterrupt
-
-
-def _fail(error: RaycolorError) -> NoReturn:
-    print(error, file=sys.stderr)  # noqa: T201  (a command line's error)
-    sys.exit(2)
 
 
 if __name__ == "__main__":
