@@ -1,109 +1,134 @@
 """Colour grey photographs with a study's best generator: `python -m raycolor.colorize`.
 
-    python -m raycolor.colorize old.jpg --from results/quickstart --out colorized
+    python -m raycolor.colorize old.jpg --from results/quickstart
+    python -m raycolor.colorize album --from results/quickstart:7 --format jpeg
+    python -m raycolor.colorize old.tif --from results/quickstart --out new.jpg --side-by-side
 
-A photograph keeps its size and its own lightness; only a and b are predicted, at the size that the
-generator was trained for, and enlarged. Nothing but safetensors, YAML and pictures is read.
+A photograph keeps its size and its own lightness; only its colours are predicted. Any format that
+Pillow reads will do: grey or coloured, of 8 or 16 bits, with transparency, a colour profile, CMYK.
+Results are sRGB, upright, and keep date, camera and transparency where their format can.
+
+Everything that can be refused is refused before the first photograph is coloured. Exit codes: 0 all
+are coloured; 1 some are not, the others are; 2 nothing was begun: a name that leads to no
+photograph, a folder without any, no such study or trial, results that are there already; 130
+interrupted, with no half file. Nothing but safetensors, the study's journal and pictures is read.
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
-from raycolor.errors import CheckpointError, DataError, RaycolorError
+from raycolor.coloring.generators import find_generator
+from raycolor.coloring.inputs import find_photographs
+from raycolor.coloring.jobs import Job, names_one_file, plan_jobs
+from raycolor.coloring.writing import FormatName
+from raycolor.command import SOME_FAILED, command_line, make_console
+from raycolor.errors import ConfigError, RaycolorError
+from raycolor.photographs.read import MOST_PIXELS
 
-if TYPE_CHECKING:
-    from raycolor.colorizer import Colorizer
+SIZES = (16, 2048)
+"""Smallest and largest `--size`."""
+
+
+def _named(value: str | None) -> object:
+    """Name the value of a flag that has no default in the help."""
+    return tyro.conf.arg(metavar=value, help_behavior_hint="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """Colour grey photographs."""
+    """Colour grey photographs. Each keeps its size and its lightness; only colours are predicted.
 
-    photos: tyro.conf.Positional[tuple[Path, ...]]
-    """Photographs of any size and format that Pillow reads; colours that they have are ignored."""
-    study: Annotated[Path, tyro.conf.arg(name="from")]
-    """Folder of a study, or of its `best/`."""
-    out: Path = Path("colorized")
-    """Where the coloured photographs go, as PNG files of the same name."""
-    size: int | None = None
-    """Short side in pixels at which colours are predicted; that of the training if not given."""
-    overwrite: bool = False
-    """Replace files that are there already."""
+    Exit codes: 0 all are coloured, 1 some failed, 2 nothing was begun, 130 interrupted.
+    """
+
+    # The help keeps the line breaks of these docstrings, so each line is a sentence.
+    photos: Annotated[tuple[str, ...], tyro.conf.Positional, _named("PHOTO ...")]
+    """Photographs, folders of them, or patterns as 'album/**/*.jpg', of any format.
+    Colours that they have are ignored."""
+    study: Annotated[str, tyro.conf.arg(name="from", metavar="STUDY[:TRIAL]")]
+    """A study, for its best generator, or one of its trials, as results/quickstart:7.
+    A best/ folder or the file of a generator will do too."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER|FILE")] = Path("colorized")
+    """Folder for the results; what lies in folders keeps its place.
+    For one photograph also the name of a file, as new.jpg."""
+    format: Annotated[FormatName | None, _named("png|jpeg|webp|tiff")] = None
+    """Format of the results; png if the name of a file does not say another."""
+    size: Annotated[int | None, _named("PIXELS")] = None
+    """Short side at which colours are predicted, 16 to 2048; as in training if not given."""
+    side_by_side: Annotated[bool, _named(None)] = False
+    """Write a second, smaller picture for each: grey, coloured, and the original if coloured."""
+    overwrite: Annotated[bool, _named(None)] = False
+    """Replace results that are there already; a photograph is never replaced."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where colours are predicted; auto takes a CUDA device if there is one."""
+    most_megapixels: Annotated[float, tyro.conf.arg(metavar="NUMBER")] = MOST_PIXELS / 1e6
+    """Refuse larger photographs; 100 megapixels take about 1.5 GB of memory."""
 
 
 def main() -> None:
-    """Run the command line; exit codes: 0 all coloured, 2 some photograph or the study is wrong."""
-    flags = tyro.cli(Flags, prog="raycolor-colorize")
-    console = Console(soft_wrap=True, highlight=False)
+    """Run the command line; exit codes: 0 done, 1 some failed, 2 the user's error, 130 Ctrl-C."""
+    with command_line():
+        flags = tyro.cli(Flags, prog="raycolor-colorize", config=(tyro.conf.FlagCreatePairsOff,))
+        sys.exit(colorize(flags, make_console()))
+
+
+def colorize(flags: Flags, console: Console) -> int:
+    """Colour what the flags say.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        RaycolorError: what the user can mend; nothing was written.
+    """
+    jobs, generator = _checked(flags)
+    # Here, so that --help and refusals need not wait for torch.
+    from raycolor.coloring.colorizer import load_colorizer
+    from raycolor.coloring.run import color_all
+
+    colorizer = load_colorizer(generator, size=flags.size, device=flags.device)
+    failed = color_all(jobs, colorizer, console, most_megapixels=flags.most_megapixels)
+    return SOME_FAILED if failed else 0
+
+
+def _checked(flags: Flags) -> tuple[list[Job], Path]:
+    """Check everything that can be checked without torch.
+
+    Raises:
+        ConfigError: all problems, one a line.
+    """
+    problems: list[str] = []
+    low, high = SIZES
+    if flags.size is not None and not low <= flags.size <= high:
+        problems.append(f"--size {flags.size}: give a number of pixels from {low} to {high}")
+    if not 0 < flags.most_megapixels <= 1e6:
+        problems.append(
+            f"--most-megapixels {flags.most_megapixels:g}: give a number above 0, as 500"
+        )
+    jobs, generator = [], Path()
     try:
-        targets = _targets(flags)
-        from raycolor.colorizer import load_colorizer  # here: --help need not wait for torch
-
-        colorizer = load_colorizer(_best(flags.study), size=flags.size)
+        folder = flags.out.parent if names_one_file(flags.out) else flags.out
+        jobs = plan_jobs(
+            find_photographs(flags.photos, without=folder),
+            out=flags.out,
+            format=flags.format,
+            side_by_side=flags.side_by_side,
+            overwrite=flags.overwrite,
+        )
     except RaycolorError as error:
-        _fail([str(error)])
-    problems = []
-    for photo, target in targets.items():
-        try:
-            _colorize(colorizer, photo, target)
-            console.print(f"{photo} -> {target}", markup=False)
-        except RaycolorError as error:
-            problems.append(str(error))
+        problems.append(str(error))
+    try:
+        generator = find_generator(flags.study)
+    except RaycolorError as error:
+        problems.append(str(error))
     if problems:
-        _fail(problems)
-
-
-def _targets(flags: Flags) -> dict[Path, Path]:
-    """Name the file that each photograph becomes.
-
-    Raises:
-        DataError: none is given, two would become one file, or a file is there already.
-    """
-    if not flags.photos:
-        raise DataError("no photograph given; name at least one")
-    if flags.size is not None and flags.size < 16:
-        raise DataError(f"--size {flags.size}: too small to see anything; give at least 16")
-    targets: dict[Path, Path] = {}
-    for photo in flags.photos:
-        target = flags.out / f"{photo.stem}.png"
-        if target in targets.values():
-            raise DataError(f"{photo}: another photograph becomes {target} too; rename one of them")
-        if target.exists() and not flags.overwrite:
-            raise DataError(f"{target}: is there already; give --overwrite or another --out")
-        targets[photo] = target
-    return targets
-
-
-def _best(study: Path) -> Path:
-    """Find the folder of the best generator.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    for folder in (study / "best", study):
-        if (folder / "generator.safetensors").is_file():
-            return folder
-    raise CheckpointError(
-        f"--from {study}: no best/generator.safetensors in it; name the folder of a study that has "
-        "reported, as results/quickstart"
-    )
-
-
-def _colorize(colorizer: "Colorizer", photo: Path, target: Path) -> None:
-    from raycolor.pictures import load_rgb, save_png
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_png(target, colorizer(load_rgb(photo)))
-
-
-def _fail(problems: list[str]) -> NoReturn:
-    print("\n".join(problems), file=sys.stderr)  # noqa: T201  (a command line's error)
-    sys.exit(2)
+        raise ConfigError("\n".join(problems))
+    return jobs, generator
 
 
 if __name__ == "__main__":

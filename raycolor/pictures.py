@@ -1,4 +1,4 @@
-"""Picture files: photographs read, comparisons for people laid out and written.
+"""Pictures for people: comparisons laid out, and PNG files written.
 
 Axis letters: b batch, h height, w width.
 """
@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from raycolor.errors import DataError
 from raycolor.files import replacing
-
-GAP = 2
-"""Pixels between two pictures."""
+from raycolor.sheet import GAP
 
 
 def comparison(
@@ -49,30 +46,3 @@ def save_png(path: Path, pixels: np.ndarray) -> None:
     """
     with replacing(path) as beside:
         Image.fromarray(pixels).save(beside, format="PNG")
-
-
-def load_rgb(path: Path) -> np.ndarray:
-    """Read a photograph as sRGB, upright as its EXIF data say, over white where transparent.
-
-    Returns:
-        uint8, (height, width, 3).
-
-    Raises:
-        DataError: no file, or no picture that Pillow reads.
-    """
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I;16"):
-                # Pillow would cut 16-bit grey at 255 instead of scaling it.
-                return np.repeat((np.asarray(picture) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-            if picture.has_transparency_data:
-                rgba = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-            return np.asarray(picture.convert("RGB"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such photograph") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path}: no picture that can be read ({error}); convert it to JPEG or PNG"
-        ) from error

@@ -20,8 +20,9 @@ from raycolor.errors import CheckpointError, DataError, Diverged
 from raycolor.evaluation import Evaluator
 from raycolor.metrics.extractor import build_extractor
 from raycolor.networks.build import build_generator
-from raycolor.pictures import GAP, load_rgb
+from raycolor.photographs.read import read_photograph
 from raycolor.run_folder import CHECKPOINT, PREVIOUS
+from raycolor.sheet import GAP
 from raycolor.steps import Networks, StepLosses, adversarial_step
 from raycolor.trial import Report, best_key, train
 from tests.toy import TinyConfig
@@ -666,7 +667,7 @@ class TestFolder:
     ) -> None:
         _, folder = ran
         evaluator = Evaluator(config, prepared, device=CPU)
-        sheet = load_rgb(folder / "samples_96.png")
+        sheet = read_photograph(folder / "samples_96.png", name="samples").rgb_u8
         rows, side = len(evaluator.truth_shown()), config.data.size
         assert sheet.shape == (rows * (side + GAP) - GAP, 3 * (side + GAP) - GAP, 3)
         columns = [sheet[:, i * (side + GAP) :][:, :side] for i in range(3)]

@@ -1,0 +1,1 @@
+"""What `python -m raycolor.colorize` does: find photographs and a generator, colour, write."""

@@ -1,0 +1,1 @@
+"""Photographs of any kind, read as upright sRGB pixels."""
