@@ -2,7 +2,8 @@
 
 A prepared data set is a folder:
 
-    dataset.json       name, size, counts, source, fingerprint, what was skipped and why
+    dataset.json       name, size, counts, source, fingerprint, what was skipped and why, and how
+                       the pictures were made if `raycolor.prepare` made them
     train.arrow        Arrow IPC file, uncompressed: `pixels` (size * size * 3 uint8, row by row,
     validation.arrow   R G B) and `source` (the picture's name), one row a picture
     test.arrow
@@ -13,6 +14,8 @@ cuts batches from them. This module does not import torch, so that a driver chec
 
 import hashlib
 import json
+import mmap
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,39 +161,86 @@ def write_prepared(
     empty = [split for split in SPLITS if not splits.get(split)]
     if empty:
         raise DataError(f"{path}: no picture for {', '.join(empty)}; each split needs at least one")
+    return write_rows(path, splits, size=size, name=name, source=source, skipped=skipped)
+
+
+def write_rows(
+    path: Path,
+    splits: Mapping[SplitName, Iterable[tuple[str, np.ndarray]]],
+    *,
+    size: int,
+    name: str,
+    source: str,
+    skipped: Mapping[str, str] | None = None,
+    preparation: Mapping[str, Any] | None = None,
+) -> PreparedData:
+    """Write a prepared data set from rows that come one by one, as `write_prepared` does.
+
+    Memory holds one row at a time; disk holds, besides, the rows of one split for a while.
+
+    Args:
+        path: as for `write_prepared`.
+        splits: for each split, an iterable of (name, uint8 pixels of shape (size, size, 3)).
+        size: side of the pictures in pixels.
+        name: the data set's name.
+        source: where the pictures came from, for people.
+        skipped: pictures that were left out, with the reason.
+        preparation: how the pictures were made, for people; as JSON.
+
+    Returns:
+        The data set, opened.
+
+    Raises:
+        DataError: a split without any picture.
+    """
     (path / "dataset.json").unlink(missing_ok=True)
     for split in SPLITS:
         _write_split(path / f"{split}.arrow", splits[split], size)
+    written = {split: _read_split(path / f"{split}.arrow", size) for split in SPLITS}
     about: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
         "size": size,
-        "counts": {split: len(splits[split]) for split in SPLITS},
+        "counts": {split: len(written[split]) for split in SPLITS},
         "source": source,
-        "fingerprint": _fingerprint(
-            {split: _read_split(path / f"{split}.arrow", size) for split in SPLITS}
-        ),
+        "fingerprint": _fingerprint(written),
         "skipped": dict(skipped or {}),
     }
+    if preparation is not None:
+        about["preparation"] = dict(preparation)
     write_text(path / "dataset.json", json.dumps(about, indent=2) + "\n")
     return open_prepared(path)
 
 
 def _write_split(path: Path, rows: Iterable[tuple[str, np.ndarray]], size: int) -> None:
-    names, pixels = zip(*rows, strict=True)
-    flat = np.ascontiguousarray(np.stack(pixels)).reshape(-1)
-    table = pa.table(
+    """Write one split as a single record batch, as the reader wants it."""
+    names: list[str] = []
+    with tempfile.TemporaryFile(dir=path.parent) as raw:
+        for name, pixels in rows:
+            assert pixels.shape == (size, size, 3), (name, pixels.shape)
+            names.append(name)
+            raw.write(np.ascontiguousarray(pixels).data)
+        if not names:
+            raise DataError(f"{path}: no picture for it; each split needs at least one")
+        raw.flush()
+        # Arrow writes a record batch in one go: mapped, the pixels need not be in memory for it.
+        mapped = pa.py_buffer(mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ))
+        with replacing(path) as beside, pa.OSFile(str(beside), "wb") as sink:
+            _write_batch(sink, names, mapped, size)
+
+
+def _write_batch(sink: pa.NativeFile, names: Sequence[str], pixels: pa.Buffer, size: int) -> None:
+    flat = pa.Array.from_buffers(pa.uint8(), pixels.size, [None, pixels])
+    batch = pa.record_batch(
         {
             "source": pa.array(names, pa.string()),
-            "pixels": pa.FixedSizeListArray.from_arrays(pa.array(flat), size * size * 3),
+            "pixels": pa.FixedSizeListArray.from_arrays(flat, size * size * 3),
         }
     )
-    with (
-        replacing(path) as beside,
-        pa.OSFile(str(beside), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema) as writer,
-    ):
-        writer.write_table(table)
+    # A split may well have more than 2^31 bytes of pixels.
+    options = pa.ipc.IpcWriteOptions(allow_64bit=True)
+    with pa.ipc.new_file(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
 
 
 def _read_split(path: Path, size: int) -> Pictures:
