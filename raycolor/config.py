@@ -1,12 +1,14 @@
 """`TrialConfig`: everything that one training run needs, as one tree of pydantic models.
 
-The field docstrings are the manual: `docs/keys.md` is made from them. All lengths of training are
-counted in images, since batch sizes differ between trials; sizes are in pixels.
+The field docstrings are the manual: `python -m raycolor.search --keys` and the README's table are
+made from them. All lengths of training are counted in images, since batch sizes differ between
+trials; sizes are in pixels.
 
 This module imports neither torch nor ray, so that a plan is checked in a fraction of a second.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,16 +19,45 @@ Extractor = Literal["efficientnet_lite0"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Determinism = Literal["exact", "fast"]
 
-PositiveInt = Annotated[int, Field(ge=1)]
+PositiveInt = Annotated[int, Field(ge=1, lt=2**62)]
+"""Sums of two still fit into 64 bits, which numpy and Arrow count in."""
 LearningRate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 ENCODER_STRIDE = 32
 """A pretrained encoder halves its input five times, so sizes are multiples of this."""
 
 
+SIZE, BATCH, PRETRAINING = "data.size", "budget.batch_size", "pretraining.images"
+BUDGET, REPORT = "budget.images", "budget.report_every"
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A setting that cannot stand with the others."""
+
+    path: str
+    value: int
+    reason: str
+    """What stands against it, to be read after path and value."""
+    remedy: str
+    divisor: int | None = None
+    """The batch size, where that is what does not divide it."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.value} {self.reason}; {self.remedy}"
+
+
+class ClashError(ValueError):
+    """All clashes of a configuration; pydantic hands it on in the context of its own error."""
+
+    def __init__(self, found: list[Clash]) -> None:
+        super().__init__("\n".join(map(str, found)))
+        self.found = found
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, strict=False
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
 
 
@@ -104,7 +135,7 @@ class OptimizersConfig(_Section):
 class PretrainingConfig(_Section):
     """The generator alone, with L1, before the adversarial stage."""
 
-    images: Annotated[int, Field(ge=0)] = 0
+    images: Annotated[int, Field(ge=0, lt=2**62)] = 0
     """Length in training images, a multiple of the batch size; 0 for none."""
     learning_rate: LearningRate = 1e-3
     """Step size of Adam in pretraining."""
@@ -115,7 +146,7 @@ class PretrainingConfig(_Section):
 class EvaluationConfig(_Section):
     """How a report is measured."""
 
-    images: Annotated[int, Field(ge=2)] = 96
+    images: Annotated[int, Field(ge=2, lt=2**62)] = 96
     """Validation crops that are coloured for a report: the first of a fixed list; fewer if the data
     set has fewer. Distances over different numbers of crops cannot be compared."""
     extractor: Extractor = "efficientnet_lite0"
@@ -160,9 +191,8 @@ class TrialConfig(_Section):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> "TrialConfig":
-        problems = list(_problems(self))
-        if problems:
-            raise ValueError("\n".join(problems))
+        if found := list(clashes(self)):
+            raise ClashError(found)
         return self
 
     @property
@@ -188,54 +218,76 @@ def generator_stride(config: TrialConfig) -> int:
     return ENCODER_STRIDE
 
 
-def _problems(config: TrialConfig) -> Iterator[str]:
-    """Yield one sentence for each combination of settings that cannot work."""
-    size, batch = config.data.size, config.budget.batch_size
-    stride = generator_stride(config)
+def clashes(config: TrialConfig) -> Iterator[Clash]:
+    """Yield the combinations of settings that cannot work."""
+    yield from network_clashes(config)
+    yield from _length_clashes(config)
+
+
+def network_clashes(config: TrialConfig) -> Iterator[Clash]:
+    """Yield the clashes between the crops' size and the networks."""
+    size, stride = config.data.size, generator_stride(config)
+    needs = f"generator.backbone: {config.generator.backbone}"
+    if config.generator.backbone == "scratch":
+        needs = f"generator.depth: {config.generator.depth}"
     if stride < 4 and config.generator.backbone == "scratch":
-        yield f"data.size: {size} can be halved fewer than twice; take a multiple of 4"
+        reason = "can be halved fewer than twice"
+        yield Clash(SIZE, size, reason, f"take {multiples(size, 4)}")
     elif size % stride:
-        low = size // stride * stride
-        nearest = f"{low} or {low + stride}" if low else f"{stride}"
-        yield (
-            f"data.size: {size} is no multiple of {stride}, which generator.backbone: "
-            f"{config.generator.backbone} needs; take {nearest}"
+        reason = f"is no multiple of {stride}, which {needs} needs"
+        yield Clash(SIZE, size, reason, f"take {multiples(size, stride)}")
+    elif (
+        config.budget.batch_size == 1 and size == stride and config.generator.backbone != "scratch"
+    ):
+        reason = (
+            f"is too few for data.size: {size} with {needs}, whose batch norm would see a single "
+            "pixel"
         )
-    elif batch == 1 and size == stride and config.generator.backbone != "scratch":
-        yield (
-            f"budget.batch_size: 1 is too few for data.size: {size} with generator.backbone: "
-            f"{config.generator.backbone}, whose batch norm would see a single pixel; take at "
-            "least 2, or a larger size"
-        )
-    smallest = 4 * 2**config.discriminator.downs
+        yield Clash(BATCH, 1, reason, "take at least 2, or a larger size")
+    downs = config.discriminator.downs
+    smallest = 4 * 2**downs
     if size < smallest:
-        yield (
-            f"discriminator.downs: {config.discriminator.downs} needs data.size of at least "
-            f"{smallest}, not {size}; take fewer downs or a larger size"
+        deepest = (size // 4).bit_length() - 1
+        yield Clash(
+            "discriminator.downs",
+            downs,
+            f"needs data.size of at least {smallest}, not {size}",
+            f"take at most {deepest}, or a larger size",
         )
-    lengths = {
-        "budget.report_every": config.budget.report_every,
-        "budget.images": config.budget.images,
-        "pretraining.images": config.pretraining.images,
-    }
+
+
+def _length_clashes(config: TrialConfig) -> Iterator[Clash]:
+    budget, pretraining = config.budget, config.pretraining.images
+    lengths = {REPORT: budget.report_every, BUDGET: budget.images, PRETRAINING: pretraining}
     for path, length in lengths.items():
-        if length % batch:
-            low = length // batch * batch
-            nearest = f"{low} or {low + batch}" if low else f"{batch}"
-            yield f"{path}: {length} is no multiple of budget.batch_size: {batch}; take {nearest}"
-    if config.budget.images % config.budget.report_every:
-        every = config.budget.report_every
-        low = config.budget.images // every * every
-        nearest = f"{low} or {low + every}" if low else f"{every}"
-        yield (
-            f"budget.images: {config.budget.images} is no multiple of budget.report_every: "
-            f"{every}; take {nearest}"
-        )
-    if config.pretraining.images > config.budget.images:
-        yield (
-            f"pretraining.images: {config.pretraining.images} is longer than the whole run "
-            f"(budget.images: {config.budget.images}); shorten it"
-        )
+        if length % budget.batch_size:
+            lowest = 0 if path == PRETRAINING else 1
+            yield Clash(
+                path,
+                length,
+                f"is no multiple of {BATCH}: {budget.batch_size}",
+                f"take {multiples(length, budget.batch_size, lowest=lowest)}",
+                divisor=budget.batch_size,
+            )
+    if budget.images % budget.report_every:
+        reason = f"is no multiple of {REPORT}: {budget.report_every}"
+        remedy = f"take {multiples(budget.images, budget.report_every)}"
+        yield Clash(BUDGET, budget.images, reason, remedy)
+    if pretraining > budget.images:
+        reason = f"is longer than the whole run ({BUDGET}: {budget.images})"
+        yield Clash(PRETRAINING, pretraining, reason, f"take at most {budget.images}")
+
+
+def multiples(number: int, divisor: int, *, lowest: int = 1) -> str:
+    """Name the multiples of `divisor` around a number that is none: `480 or 528`.
+
+    Args:
+        number: what is no multiple.
+        divisor: of what it should be one.
+        lowest: the smallest multiple that is allowed.
+    """
+    low = number // divisor * divisor
+    return f"{low} or {low + divisor}" if low >= lowest else f"{low + divisor}"
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,14 +12,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from raycolor.config import TrialConfig, flattened
-from raycolor.domains import Scalar, combinations, edges
 from raycolor.errors import ConfigError
-from raycolor.space import Space
-from raycolor.space_file import find_space, load_space
+from raycolor.spaces.domains import Domain, Scalar, combinations, edges, ordered
+from raycolor.spaces.file import find_space, load_space
+from raycolor.spaces.space import DEFAULT_TRIALS, MOST_CONCURRENT, MOST_TRIALS, Space, StudySettings
 
 BUILT_IN = "photos"
 """Name of the data set that ships with raycolor."""
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+FOLDER_RULE = "use at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,36 +181,49 @@ def make_plan(
         ConfigError: all problems at once, one a line.
     """
     problems: list[str] = []
-    if trials is not None and trials < 1:
-        problems.append(f"--trials {trials}: a study has at least 1 trial")
-    if concurrent is not None and concurrent < 1:
-        problems.append(f"--concurrent {concurrent}: at least 1 trial runs at once")
-    if time_budget_s is not None and not time_budget_s > 0:
-        problems.append(f"--time-budget {time_budget_s:g}: give a number of seconds above 0")
+    if trials is not None and not 1 <= trials <= MOST_TRIALS:
+        problems.append(f"--trials {trials}: a study has from 1 to {MOST_TRIALS} trials")
+    if concurrent is not None and not 1 <= concurrent <= MOST_CONCURRENT:
+        problems.append(f"--concurrent {concurrent}: give a number from 1 to {MOST_CONCURRENT}")
+    if time_budget_s is not None and not 0 < time_budget_s < math.inf:
+        problems.append(
+            f"--time-budget {time_budget_s:g}: give a number of seconds above 0, or leave the flag "
+            "out for no limit"
+        )
     if not 0 <= seed < 2**32:
         problems.append(f"--seed {seed}: give a number from 0 to {2**32 - 1}")
-    if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study):
-        problems.append(
-            f"--study {study!r}: becomes a folder's name; use letters, digits, '.', '_' and '-'"
-        )
+    if study is not None and not FOLDER_NAME.fullmatch(study):
+        problems.append(f"--study {study!r}: becomes a folder's name; {FOLDER_RULE}")
     loaded: Space | None = None
     try:
         loaded = load_space(find_space(space), overrides)
+        if study is None and not FOLDER_NAME.fullmatch(loaded.name):
+            problems.append(
+                f"--space {space}: the file's name becomes a folder's, and {loaded.name!r} cannot; "
+                "name the study: --study NAME"
+            )
     except ConfigError as error:
         problems.extend(str(error).splitlines())
     if problems:
         raise ConfigError("\n".join(problems))
     assert loaded is not None
-    number = trials if trials is not None else loaded.study.trials
+    number = trials or loaded.study.trials
     if loaded.study.searcher.kind == "grid":
-        number = len(list(islice(combinations(loaded.search), number)))
+        most = number or MOST_TRIALS + 1
+        found = sum(1 for _ in islice(combinations(loaded.search), most))
+        if found > MOST_TRIALS:
+            raise ConfigError(
+                f"--space {space}: the grid has more than {MOST_TRIALS:,} combinations; say how "
+                "many to try, the first ones of it: --trials N"
+            )
+        number = found
     from_file = None if loaded.study.concurrent == "auto" else loaded.study.concurrent
     return Plan(
         space=loaded,
         study=study or loaded.name,
         out=out,
         data=data if data == BUILT_IN else str(Path(data).resolve()),
-        trials=number,
+        trials=number or DEFAULT_TRIALS,
         concurrent=concurrent or from_file,
         address=address,
         time_budget_s=time_budget_s,
@@ -222,3 +239,44 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if json.dumps(old.get(path)) != json.dumps(new.get(path)):
             lines.append(f"{path}: was {old.get(path)!r}, is now {new.get(path)!r}")
     return lines
+
+
+def restored_plan(tree: Mapping[str, Any], folder: Path) -> Plan:
+    """Make a study's plan again from what its journal keeps, wherever the folder lies now.
+
+    Args:
+        tree: as `Plan.as_tree` gave it.
+        folder: the study's.
+
+    Raises:
+        ConfigError: the plan holds settings that this raycolor does not know.
+    """
+    try:
+        study = {key: tree[key] for key in ("trials", "resources")}
+        study["concurrent"] = tree["concurrent"] or "auto"
+        space = Space(
+            name=tree["space"],
+            study=StudySettings.model_validate({**tree["study"], **study}),
+            fixed=tree["fixed"],
+            search=ordered(TypeAdapter(dict[str, Domain]).validate_python(tree["search"])),
+            baseline=tree["baseline"],
+        )
+        plan = Plan(
+            space=space,
+            study=folder.name,
+            out=folder.parent,
+            data=tree["data"],
+            trials=tree["trials"],
+            concurrent=tree["concurrent"],
+            address=tree["address"],
+            time_budget_s=tree["time_budget_s"],
+            seed=tree["seed"],
+        )
+        # A property that builds a configuration: one that cannot be built is noticed here.
+        assert plan.base
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{folder}/journal: the study's plan is not one of this raycolor ({error}); use the "
+            "raycolor that began the study"
+        ) from error
+    return plan

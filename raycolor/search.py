@@ -3,26 +3,33 @@
     python -m raycolor.search                             the quickstart on the built-in photos
     python -m raycolor.search --space my.yaml --data my-data --trials 40
     python -m raycolor.search --dry-run                   the plan and its largest cost
+    python -m raycolor.search --keys                      every key of a space file
 
 The same command again goes on with a study that was interrupted, and tells the result of a finished
 one; with more --trials it extends it.
 """
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from raycolor.command import INTERRUPTED, command_line, make_console
-from raycolor.domains import Scalar
 from raycolor.errors import ConfigError
 from raycolor.plan import BUILT_IN, Plan, make_plan
+from raycolor.spaces.manual import manual
+from raycolor.spaces.overrides import parse_overrides
+
+if TYPE_CHECKING:
+    from raycolor.study.state import StudyState
+
+
+def _named(value: str | None) -> object:
+    """Name the value of a flag that has no default in the help."""
+    return tyro.conf.arg(metavar=value, help_behavior_hint="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,29 +39,33 @@ class Flags:
     With no flags: the space `quickstart` on the built-in photos, on this machine.
     """
 
-    space: str = "quickstart"
+    space: Annotated[str, tyro.conf.arg(metavar="FILE")] = "quickstart"
     """Search-space file, or the name of one that ships with raycolor."""
-    study: str | None = None
+    study: Annotated[str | None, _named("NAME")] = None
     """Name of the study; the space's name if not given. Its folder is OUT/STUDY."""
-    out: Path = Path("results")
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("results")
     """Folder of the studies."""
-    data: str = BUILT_IN
+    data: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = BUILT_IN
     """Folder of a prepared data set, or `photos` for the built-in one."""
-    trials: int | None = None
-    """Number of trials; more than before extend a study."""
-    concurrent: int | None = None
+    trials: Annotated[int | None, _named("N")] = None
+    """Number of trials, if not the space's; more than before extend a study."""
+    concurrent: Annotated[int | None, _named("N")] = None
     """Trials at once; as many as the machines hold if not given."""
-    set: Annotated[list[str], tyro.conf.UseAppendAction] = field(default_factory=list)
-    """PATH=VALUE: fix a setting of all trials, or change one of the study (study.PATH=VALUE). May
-    be given several times."""
-    address: str | None = None
+    set: Annotated[list[str], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="PATH=VALUE")] = (
+        field(default_factory=list)
+    )
+    """Fix a setting of all trials, as losses.l1_lambda=100, or change one of the study, as
+    study.searcher.kind=random; --keys lists all."""
+    address: Annotated[str | None, _named("ADDRESS")] = None
     """Address of a running Ray cluster, `auto` on its head node; this machine if not given."""
-    time_budget: float | None = None
+    time_budget: Annotated[float | None, _named("SECONDS")] = None
     """Seconds after which running trials end at their next report; the same command goes on."""
-    seed: int = 0
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of suggestions, initial weights and data order."""
-    dry_run: bool = False
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff, _named(None)] = False
     """Print the plan, the rungs and the largest cost, and stop."""
+    keys: Annotated[bool, tyro.conf.FlagCreatePairsOff, _named(None)] = False
+    """Print every key of a space file with its values and meaning, and stop."""
 
 
 def main() -> None:
@@ -62,6 +73,10 @@ def main() -> None:
     flags = tyro.cli(Flags, prog="raycolor-search")
     with command_line():
         console = make_console()
+        if flags.keys:
+            columns = console.width if console.is_terminal else None
+            print(manual(columns), flush=True)  # noqa: T201  (plain text, also in a pipe)
+            return
         plan = _plan(flags)
         if flags.dry_run:
             console.print(plan.describe(), markup=False)
@@ -78,7 +93,7 @@ def search(plan: Plan, console: Console) -> int:
     Raises:
         RaycolorError: what the user can mend.
     """
-    from raycolor.study.closing import print_closing
+    from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import check_same_study, is_finished
     from raycolor.study.journal import read_journal
     from raycolor.study.state import fold
@@ -87,6 +102,8 @@ def search(plan: Plan, console: Console) -> int:
     if state.sessions:
         check_same_study(state.sessions[-1].identity, plan)
         if is_finished(state, plan):
+            if not (plan.folder / PAGE).exists():
+                _write_page(plan, state)
             console.print(f"{plan.folder}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
             return 0
@@ -94,6 +111,10 @@ def search(plan: Plan, console: Console) -> int:
 
 
 def _run(plan: Plan, console: Console) -> int:
+    from raycolor.preflight import check_before_trials
+
+    # Before Ray and torch are imported, which takes seconds.
+    fingerprint = check_before_trials(plan)
     from raycolor.environment import describe_environment
     from raycolor.study.closing import print_closing
     from raycolor.study.engine import Engine
@@ -102,7 +123,6 @@ def _run(plan: Plan, console: Console) -> int:
     from raycolor.study.views import Views
     from raycolor.tuning.run import run_study
 
-    fingerprint = _preflight(plan)
     with Journal(plan.folder / "journal") as journal:
         engine = Engine(plan, journal)
         views, live = Views(plan.folder, plan), LiveView(plan, console)
@@ -127,28 +147,17 @@ def _run(plan: Plan, console: Console) -> int:
             views.close(engine.state)
         if code == INTERRUPTED:
             console.print("\nInterrupted; nothing that was reported is lost.")
+        _write_page(plan, engine.state)
         print_closing(console, engine.state, plan, finished=finished)
     return code
 
 
-def _preflight(plan: Plan) -> str:
-    """Check what trials will need, before any starts; return the data's fingerprint.
+def _write_page(plan: Plan, state: "StudyState") -> None:
+    from raycolor.study.closing import PAGE
+    from raycolor.study.findings import findings
+    from raycolor.study.page.write import write_page
 
-    Raises:
-        RaycolorError: what is missing, and the remedy.
-    """
-    from raycolor.data import PHOTOS, open_prepared, verify
-    from raycolor.weights import efficientnet_lite0_path
-
-    prepared = open_prepared(PHOTOS if plan.data == BUILT_IN else Path(plan.data))
-    verify(prepared)
-    if (size := plan.base.data.size) > prepared.size:
-        raise ConfigError(
-            f"data.size: {size} is larger than the pictures of {prepared.path} "
-            f"({prepared.size} pixels); take at most {prepared.size}"
-        )
-    efficientnet_lite0_path()
-    return prepared.fingerprint
+    write_page(plan.folder / PAGE, findings(state, plan), state, plan)
 
 
 def _plan(flags: Flags) -> Plan:
@@ -157,7 +166,7 @@ def _plan(flags: Flags) -> Plan:
     Raises:
         ConfigError: all problems at once, one a line.
     """
-    overrides, problems = _overrides(flags.set)
+    overrides, problems = parse_overrides(flags.set)
     try:
         plan = make_plan(
             space=flags.space,
@@ -176,30 +185,6 @@ def _plan(flags: Flags) -> Plan:
     if problems:
         raise ConfigError("\n".join(problems))
     return plan
-
-
-def _overrides(given: list[str]) -> tuple[Mapping[str, Scalar], list[str]]:
-    """Read PATH=VALUE flags; values are YAML, as in a space file.
-
-    Returns:
-        The values, and a line for each flag that is no PATH=VALUE.
-    """
-    overrides: dict[str, Scalar] = {}
-    problems = []
-    for item in given:
-        path, equals, text = item.partition("=")
-        if not (path and equals):
-            problems.append(f"--set {item}: give PATH=VALUE, as in --set losses.l1_lambda=100")
-            continue
-        try:
-            value = YAML(typ="safe", pure=True).load(text)
-        except YAMLError:
-            value = text
-        if isinstance(value, list | dict):
-            problems.append(f"--set {item}: give one value; domains stand in a space file")
-            continue
-        overrides[path.strip()] = value
-    return overrides, problems
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raycolor import search
-from raycolor.domains import combinations
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan, differences, make_plan
-from raycolor.space_file import AT_TOP_LEVEL
+from raycolor.spaces.domains import combinations
+from raycolor.spaces.file import AT_TOP_LEVEL
 from raycolor.study.forecast import expected_images
 from raycolor.study.records import Session, from_line, to_line
 
@@ -109,6 +110,33 @@ def test_without_halving_both_costs_are_the_same(tmp_path: Path) -> None:
     assert plan.rungs == ()
     assert plan.smallest_cost() == plan.largest_cost()
     assert "Rungs      none: every trial trains to its end" in plan.describe()
+
+
+def test_a_grid_without_a_number_runs_all_its_combinations(tmp_path: Path) -> None:
+    text = """
+study: {searcher: {kind: grid}}
+search:
+  generator.backbone: {kind: choice, values: [scratch, efficientnet_lite0]}
+  generator.width: {kind: int, low: 16, high: 128, step: 16}
+"""
+    plan = make(write(tmp_path, text))
+    assert plan.trials == len(list(combinations(plan.space.search))) == 16
+    assert make(write(tmp_path, text.replace("grid", "random"))).trials == 10
+    assert make(write(tmp_path, text.replace("{s", "{trials: 3, s"))).trials == 3
+
+
+def test_a_grid_that_nobody_can_run_is_refused_unless_a_number_is_given(tmp_path: Path) -> None:
+    values = ", ".join(str(number) for number in range(1, 401))
+    text = f"""
+study: {{searcher: {{kind: grid}}}}
+search:
+  losses.l1_lambda: {{kind: choice, values: [{values}]}}
+  evaluation.batch_size: {{kind: choice, values: [{values}]}}
+"""
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"more than 100,000 combinations; .* --trials N$"):
+        make(path)
+    assert make(path, trials=7).trials == 7
 
 
 def test_a_grid_has_no_more_trials_than_combinations(tmp_path: Path) -> None:
@@ -222,28 +250,44 @@ def test_the_identity_survives_the_journal(path: Path) -> None:
 
 
 def test_all_problems_of_flags_and_file_are_told_at_once(tmp_path: Path) -> None:
-    path = write(tmp_path, "fixed: {losses.l2: 1}\n")
+    path = write(tmp_path, "fixed: {losses.l1_lamda: 1}\n")
     with pytest.raises(ConfigError) as caught:
         make(path, trials=0, concurrent=0, time_budget_s=0.0, seed=-1, study="a/b")
     assert str(caught.value).splitlines() == [
-        "--trials 0: a study has at least 1 trial",
-        "--concurrent 0: at least 1 trial runs at once",
-        "--time-budget 0: give a number of seconds above 0",
+        "--trials 0: a study has from 1 to 100000 trials",
+        "--concurrent 0: give a number from 1 to 10000",
+        ("--time-budget 0: give a number of seconds above 0, or leave the flag out for no limit"),
         "--seed -1: give a number from 0 to 4294967295",
-        "--study 'a/b': becomes a folder's name; use letters, digits, '.', '_' and '-'",
-        f"{path}: fixed.losses.l2: there is no such setting of a trial; see the README",
+        (
+            "--study 'a/b': becomes a folder's name; use at most 100 letters, digits, '.', '_' "
+            "and '-', the first a letter or digit"
+        ),
+        (
+            f"{path}:1: fixed.losses.l1_lamda: there is no such setting; did you mean "
+            "losses.l1_lambda? (python -m raycolor.search --keys lists all)"
+        ),
     ]
 
 
-@pytest.mark.parametrize("study", ["", ".", "..", ".hidden", "a b", "ä", "-x", "a\n"])
+def test_a_file_whose_name_is_no_folder_needs_a_study(tmp_path: Path) -> None:
+    path = tmp_path / "my space.yaml"
+    path.write_text("study: {trials: 3}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'my space' cannot; name the study: --study NAME$"):
+        make(str(path))
+    assert make(str(path), study="mine").study == "mine"
+
+
+@pytest.mark.parametrize("study", ["", ".", "..", ".hidden", "a b", "ä", "-x", "a\n", "a" * 101])
 def test_a_name_that_is_no_folder(study: str) -> None:
     with pytest.raises(ConfigError, match="becomes a folder's name"):
         make(study=study)
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_time_budget_that_is_none(seconds: float) -> None:
-    with pytest.raises(ConfigError, match=r"^--time-budget .*: give a number of seconds above 0$"):
+    with pytest.raises(
+        ConfigError, match=r"^--time-budget .*: give a number of seconds above 0, or"
+    ):
         make(time_budget_s=seconds)
 
 
@@ -261,6 +305,7 @@ FLAGS = {
     "--time-budget",
     "--seed",
     "--dry-run",
+    "--keys",
 }
 
 
@@ -297,6 +342,9 @@ def test_help_names_every_flag(tmp_path: Path) -> None:
     done = command("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert all(flag in done.stdout for flag in FLAGS)
+    # Words of the library, which say nothing to a reader.
+    assert not re.search(r"\{None\}|default: None|default: False|--no-", done.stdout)
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
@@ -346,12 +394,21 @@ BAD_FLAGS = {
         ["--space none: no such file, and no space of that name; shipped are: "],
     ),
     "several": (
-        ["--trials", "0", "--seed", "-1", "--set", "losses.l1_lambda", "--set", "losses.l2=1"],
+        [
+            "--trials",
+            "0",
+            "--seed",
+            "-1",
+            "--set",
+            "losses.l1_lambda",
+            "--set",
+            "losses.l1_lamda=1",
+        ],
         [
             "--set losses.l1_lambda: give PATH=VALUE, as in --set losses.l1_lambda=100",
-            "--trials 0: a study has at least 1 trial",
+            "--trials 0: a study has from 1 to 100000 trials",
             "--seed -1: give a number from 0 to 4294967295",
-            "quickstart.yaml: fixed.losses.l2: there is no such setting of a trial; see the README",
+            "--set losses.l1_lamda=1: there is no such setting; did you mean losses.l1_lambda?",
         ],
     ),
     "a domain as a value": (
@@ -366,12 +423,38 @@ BAD_FLAGS = {
     "an impossible value": (
         ["--set", "losses.l1_lambda=-5", "--study", "a/b"],
         [
-            "--study 'a/b': becomes a folder's name; use letters, digits, '.', '_' and '-'",
+            "--study 'a/b': becomes a folder's name; use at most 100 letters, digits,",
+            "--set losses.l1_lambda=-5: -5 is too small; take a number from 0 to 10000",
+        ],
+    ),
+    "an impossible combination": (
+        ["--set", "budget.batch_size=48", "--set", "data.size=72"],
+        [
             (
-                "quickstart.yaml: fixed.losses.l1_lambda: -5: input should be greater than or "
-                "equal to 0"
+                "--set data.size=72: 72 is no multiple of 32, which generator.backbone: "
+                "efficientnet_lite0 needs; take 64 or 96"
+            ),
+            (
+                ": fixed.budget.report_every: 512 is no multiple of budget.batch_size: 48; "
+                "take 480 or 528"
             ),
         ],
+    ),
+    "a setting twice": (
+        ["--set", "data.size=32", "--set", "data.size=64"],
+        ["--set data.size=64: data.size is set twice; keep one of the two"],
+    ),
+    "a value for a mapping of the study": (
+        ["--set", "study.searcher=random"],
+        ["--set study.searcher=random: has keys of its own; write searcher: {kind: random}"],
+    ),
+    "a setting of the study without its prefix": (
+        ["--set", "trials=3"],
+        ["--set trials=3: there is no such setting of a trial; did you mean study.trials"],
+    ),
+    "a mistyped space": (
+        ["--space", "quikstart"],
+        ["--space quikstart: no such file, and no space of that name; did you mean quickstart?"],
     ),
     "no number": (["--trials", "many"], ["--trials"]),
     "no such flag": (["--trails", "3"], ["--trails"]),

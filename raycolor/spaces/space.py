@@ -1,19 +1,23 @@
 """The search space of a study: what it varies, what it holds fixed, and how it is run.
 
-`raycolor.space_file` reads one from a file. This module imports neither torch nor ray.
+`raycolor.spaces.file` reads one from a file. This module imports neither torch nor ray.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from raycolor.config import TrialConfig, nested
-from raycolor.domains import Domain, FileModel, Scalar, edges
+from raycolor.spaces.domains import Domain, FileModel, Scalar, edges
 
 SearcherName = Literal["tpe", "random", "grid"]
 SchedulerName = Literal["asha", "none"]
+
+DEFAULT_TRIALS = 10
+MOST_TRIALS = 100_000
+MOST_CONCURRENT = 10_000
 
 
 class SearcherSettings(FileModel):
@@ -22,7 +26,7 @@ class SearcherSettings(FileModel):
     kind: SearcherName = "tpe"
     """`tpe`: tree-structured Parzen estimator of Optuna (Bergstra et al. 2011), multivariate and
     grouped; `random`; `grid`: all combinations of choices and integers, one after another."""
-    startup_trials: Annotated[int, Field(ge=1)] = 10
+    startup_trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 10
     """`tpe`: random trials before the model is used."""
 
 
@@ -31,7 +35,7 @@ class SchedulerSettings(FileModel):
 
     kind: SchedulerName = "asha"
     """`asha`: asynchronous successive halving (Li et al. 2020), the stopping kind; `none`."""
-    first_rung: Annotated[int, Field(ge=1)] | None = None
+    first_rung: Annotated[int, Field(ge=1, lt=2**62)] | None = None
     """Images at which trials are first compared, a multiple of budget.report_every; null takes one
     report."""
     reduction: Annotated[int, Field(ge=2, le=16)] = 3
@@ -41,29 +45,31 @@ class SchedulerSettings(FileModel):
 class ResourceSettings(FileModel):
     """What one trial gets."""
 
-    cpus: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    cpus: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """Cores, and threads, of one trial; `auto` shares the machine's cores between the trials."""
-    gpus: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    gpus: Annotated[float, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     """GPUs of one trial: 0, a whole number, or 1/2, 1/3, 1/4 of one; `auto` is 1 where there are
     GPUs."""
 
-    @model_validator(mode="after")
-    def _whole_or_share(self) -> "ResourceSettings":
-        if self.gpus != "auto" and self.gpus < 1:
-            shares = (0.0, 1 / 2, 1 / 3, 1 / 4)
-            if not any(abs(self.gpus - share) < 0.01 for share in shares):
-                raise ValueError(f"gpus {self.gpus} is no share; take 0, 0.25, 0.33, 0.5 or 1")
-        elif self.gpus != "auto" and self.gpus % 1:
-            raise ValueError(f"gpus {self.gpus} is above 1 and not whole; take a whole number")
-        return self
+    @field_validator("gpus", mode="after")
+    @classmethod
+    def _whole_or_share(cls, gpus: float | Literal["auto"]) -> float | Literal["auto"]:
+        if gpus == "auto" or (gpus >= 1 and gpus % 1 == 0):
+            return gpus
+        if gpus > 1:
+            raise ValueError(f"{gpus:g} is above 1 and not whole; take a whole number")
+        shares = (0.0, 1 / 2, 1 / 3, 1 / 4)
+        if not any(abs(gpus - share) < 0.01 for share in shares):
+            raise ValueError(f"{gpus:g} is no share of a GPU; take 0, 0.25, 0.33, 0.5 or 1")
+        return gpus
 
 
 class StudySettings(FileModel):
     """How a study is run."""
 
-    trials: Annotated[int, Field(ge=1, le=100_000)] = 10
-    """Number of trials."""
-    concurrent: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
+    """Number of trials; null takes 10, or with a grid all its combinations."""
+    concurrent: Annotated[int, Field(ge=1, le=MOST_CONCURRENT)] | Literal["auto"] = "auto"
     """Trials at once; `auto`: one a GPU, or without GPUs one a core, at most 4."""
     searcher: SearcherSettings = SearcherSettings()
     scheduler: SchedulerSettings = SchedulerSettings()

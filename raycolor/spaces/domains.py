@@ -8,6 +8,8 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from raycolor.problems import shown
+
 Scalar = bool | int | float | str | None
 Conditions = dict[str, Annotated[list[Scalar], Field(min_length=1)]]
 
@@ -26,10 +28,12 @@ class _Domain(FileModel):
 class _Range(_Domain):
     @model_validator(mode="after")
     def _ordered(self) -> "_Range":
-        if self.low >= self.high:  # type: ignore[attr-defined]  # the subclasses have both
-            raise ValueError(
-                f"low {self.low} is not below high {self.high}; swap them"  # type: ignore[attr-defined]
-            )
+        low: float = self.low  # type: ignore[attr-defined]  # the subclasses have both
+        high: float = self.high  # type: ignore[attr-defined]
+        if low == high:
+            raise ValueError(f"low and high are both {shown(low)}; set that value under fixed")
+        if low > high:
+            raise ValueError(f"low {shown(low)} is above high {shown(high)}; swap them")
         return self
 
 
@@ -61,9 +65,10 @@ class Int(_Range):
     def _divides(self) -> "Int":
         if (self.high - self.low) % self.step:
             high = self.low + (self.high - self.low) // self.step * self.step
+            nearest = [f"{high}"] if high > self.low else []
             raise ValueError(
                 f"high {self.high} is not low {self.low} plus a multiple of step {self.step}; "
-                f"take {high} or {high + self.step}"
+                f"take {' or '.join([*nearest, f'{high + self.step}'])} for high"
             )
         return self
 
@@ -77,8 +82,11 @@ class Choice(_Domain):
     @model_validator(mode="after")
     def _distinct(self) -> "Choice":
         # By equality, as 1, 1.0 and true are one to all that compare values.
-        if len(set(self.values)) < len(self.values):
-            raise ValueError(f"values {self.values} has a value twice; name each once")
+        seen: set[Scalar] = set()
+        for value in self.values:
+            if value in seen:
+                raise ValueError(f"values has {shown(value)} twice; name each once")
+            seen.add(value)
         return self
 
 
@@ -121,7 +129,9 @@ def contains(domain: Domain, value: Scalar) -> bool:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             return number and domain.low <= float(str(value)) <= domain.high
         case Int():
-            return value in range(domain.low, domain.high + 1, domain.step)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+                return False  # a range would be searched from end to end for it
+            return int(value) in range(domain.low, domain.high + 1, domain.step)
         case Choice():
             return value in domain.values
         case _:

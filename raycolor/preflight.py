@@ -1,0 +1,147 @@
+"""What is checked before the first trial starts: the data set, and whether it fits the plan.
+
+This module imports neither torch nor ray, so that what is missing is said at once.
+"""
+
+import math
+import shlex
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from raycolor.config import BATCH, BUDGET, PRETRAINING, REPORT, SIZE
+from raycolor.data import PHOTOS, PreparedData, open_prepared, verify
+from raycolor.errors import ConfigError, DataError
+from raycolor.plan import BUILT_IN, Plan
+from raycolor.problems import listed
+from raycolor.spaces.samples import SIZES, fitting_sizes, possible_values
+from raycolor.spaces.space import Space
+from raycolor.spaces.spelling import nearest
+from raycolor.weights import efficientnet_lite0_path
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")
+"""Of the names of photographs."""
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+MOST_FILES = 2000
+"""That are looked at in search of a photograph."""
+FEWEST_VALIDATION = 2
+"""A Fréchet distance needs a covariance, and that needs two pictures."""
+
+
+def check_before_trials(plan: Plan) -> str:
+    """Check what trials will need, and return the fingerprint of the data.
+
+    Raises:
+        RaycolorError: what is missing or does not fit, and the remedy.
+    """
+    data = open_data(plan)
+    if problems := list(data_problems(plan.space, data)):
+        raise ConfigError("\n".join(problems))
+    verify(data)
+    efficientnet_lite0_path()
+    return data.fingerprint
+
+
+def open_data(plan: Plan) -> PreparedData:
+    """Open the data set of a plan.
+
+    Raises:
+        DataError: it is none; photographs that are not prepared yet are told apart.
+    """
+    if plan.data == BUILT_IN:
+        return open_prepared(PHOTOS)
+    path = Path(plan.data)
+    if (path / "dataset.json").is_file():
+        return open_prepared(path)
+    if not path.exists():
+        near = nearest(path.name, [BUILT_IN, *_prepared_in(path.parent)])
+        meant = f"did you mean {near[0]}?" if near else "give a folder, or photos"
+        raise DataError(f"--data {path}: there is no such folder; {meant}")
+    if path.name.lower().endswith(ARCHIVES):
+        raise DataError(f"--data {path}: is an archive; {_prepare_first(plan, path)}")
+    if not path.is_dir():
+        raise DataError(f"--data {path}: is a file; give the folder of a prepared data set")
+    if inside := _prepared_in(path):
+        names = listed([str(path / name) for name in inside], last="or", most=3)
+        raise DataError(f"--data {path}: is no data set but holds some; take {names}")
+    if photograph := _photograph_in(path):
+        raise DataError(
+            f"--data {path}: holds photographs (such as {photograph}) that are not prepared; "
+            f"{_prepare_first(plan, path)}"
+        )
+    raise DataError(
+        f"--data {path}: no dataset.json and no photographs in it; give the folder of a prepared "
+        "data set, which `python -m raycolor.prepare FOLDER OUT --size N` makes of photographs"
+    )
+
+
+def data_problems(space: Space, data: PreparedData) -> Iterator[str]:
+    """Yield one sentence for each setting of a space that does not fit a data set."""
+    yield from _size_problems(space, data)
+    yield from _batch_problems(space, data)
+    if (number := data.counts["validation"]) < FEWEST_VALIDATION:
+        yield (
+            f"--data {data.path}: validation has {number} picture, but a Fréchet distance takes "
+            f"at least {FEWEST_VALIDATION}; prepare it again from more photographs"
+        )
+
+
+def _size_problems(space: Space, data: PreparedData) -> Iterator[str]:
+    wanted = [size for size in possible_values(space, SIZE) if isinstance(size, int)]
+    if (largest := max(wanted)) <= data.size:
+        return
+    sizes = fitting_sizes(space)
+    fitting = [size for size in sizes if size <= data.size]
+    beginning = f"{SIZE}: {largest} is larger than the pictures of {data.path} ({data.size} pixels)"
+    if fitting:
+        # The largest are nearest to what was wanted.
+        names = listed(fitting[-6:], last="or")
+        yield f"{beginning}; take {names}: --set {SIZE}={fitting[-1]}"
+    elif sizes:
+        yield (
+            f"{beginning}, and the networks of this space take no size below {sizes[0]}; prepare "
+            f"the data set again with --size {largest} or more"
+        )
+    else:
+        yield f"{beginning}; prepare the data set again with --size {largest} or more"
+
+
+def _batch_problems(space: Space, data: PreparedData) -> Iterator[str]:
+    batches = [value for value in possible_values(space, BATCH) if isinstance(value, int)]
+    number = data.counts["train"]
+    if (largest := max(batches)) <= number:
+        return
+    lengths = [v for path in (BUDGET, REPORT, PRETRAINING) for v in possible_values(space, path)]
+    common = math.gcd(*(length for length in lengths if isinstance(length, int)))
+    fitting = [batch for batch in range(1, number + 1) if common % batch == 0]
+    yield (
+        f"{BATCH}: {largest} is more than the {number} training pictures of {data.path}; take "
+        f"{listed(fitting[-4:], last='or')}: --set {BATCH}={fitting[-1]}"
+    )
+
+
+def _prepare_first(plan: Plan, path: Path) -> str:
+    """Write the command that makes a data set of photographs."""
+    size = max(size for size in possible_values(plan.space, SIZE) if isinstance(size, int))
+    # Half as much again: random crops of larger pictures differ more.
+    stored = min(size * 3 // 2, SIZES[-1])
+    folder, out = shlex.quote(str(path)), shlex.quote(f"{path.with_suffix('')}-{stored}")
+    return (
+        f"run `python -m raycolor.prepare {folder} {out} --size {stored}` first, then search with "
+        f"--data {out}"
+    )
+
+
+def _prepared_in(folder: Path) -> list[str]:
+    """Name the prepared data sets in a folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent.name for path in islice(folder.glob("*/dataset.json"), MOST_FILES))
+
+
+def _photograph_in(folder: Path) -> str | None:
+    """Name a photograph somewhere in a folder."""
+    for path in islice(folder.rglob("*"), MOST_FILES):
+        if path.suffix.lower() in ENDINGS and not path.name.startswith("."):
+            return str(path.relative_to(folder))
+    return None
