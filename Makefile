@@ -1,13 +1,14 @@
 # make search   the main job: find the best colorizer of the built-in photographs
 # make test     all tests
 # make check    lint, types and import contracts
+# make pictures the README's pictures anew, from the study of `make search`; needs Chromium
 # make photos FOLDER=...   make the built-in data set anew from a folder of photographs
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: search test check photos clean
+.PHONY: search test check pictures photos clean
 
 search: $(VENV)/.installed
 	$(BIN)/python -m raycolor.search
@@ -20,6 +21,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy raycolor tests benchmarks tools
 	$(BIN)/lint-imports
+
+pictures: search $(VENV)/.installed-dev
+	$(BIN)/python tools/make_pictures.py results/quickstart
 
 photos: $(VENV)/.installed
 	$(BIN)/python tools/make_photos.py $(FOLDER)

@@ -1,9 +1,11 @@
 """What all command lines share: errors in plain words, exit codes, Ctrl-C and the console.
 
-    0     done
-    1     some of several files failed, the others are done; or a fault of raycolor, with traceback
-    2     the user's error: one sentence on stderr says what to mend; nothing was changed or lost
-    130   interrupted, as shells have it
+Exit codes:
+
+- 0: done.
+- 1: some of several files failed, the others are done; or a fault of raycolor, with a traceback.
+- 2: the user's error: one sentence on stderr says what to mend; nothing was changed or lost.
+- 130: interrupted, as shells have it.
 """
 
 import os
@@ -21,6 +23,8 @@ from raycolor.errors import RaycolorError
 SOME_FAILED = 1
 USER_ERROR = 2
 INTERRUPTED = 130
+WIDTH_OF_FILES = 140
+"""Columns of tables where the output is no terminal, whose width nobody knows."""
 
 
 @contextmanager
@@ -49,7 +53,10 @@ def complain(text: str) -> None:
 
 def make_console() -> Console:
     """Make the console of a command: colours where wanted, and whole lines in a pipe or a file."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    width = None if os.environ.get("COLUMNS", "").isdigit() else WIDTH_OF_FILES
+    return Console(soft_wrap=True, highlight=False, width=width)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:

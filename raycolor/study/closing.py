@@ -1,18 +1,27 @@
 """What a user reads when a study stops: the answer, and what to type next."""
 
 import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from raycolor.plan import Plan
-from raycolor.study.leaderboard import gray_score, rows
+from raycolor.study.engine import is_finished
+from raycolor.study.leaderboard import Row, gray_score, rows
 from raycolor.study.live import against_gray
 from raycolor.study.naming import SHORT, short_path, trial_name
+from raycolor.study.records import End
 from raycolor.study.state import StudyState
 
 ROWS = 15
 """Rows of the closing table."""
+PAGE = "report.html"
+"""Name of a study's page in its folder."""
 
 
 def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: bool) -> None:
@@ -24,14 +33,37 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
         plan: of the study.
         finished: whether every trial has ended; otherwise how to go on comes first.
     """
+    print_leaderboard(console, state, plan)
+    print_commands(console, plan, page=plan.folder / PAGE, finished=finished)
+
+
+def print_leaderboard(console: Console, state: StudyState, plan: Plan) -> None:
+    """Print the leaderboard and the answer."""
+    listed = rows(state, plan)
+    table = _table(listed, plan, settings=True)
+    unbounded = console.options.update(max_width=10_000)
+    if console.measure(table, options=unbounded).maximum > console.width:
+        # The names tell the backbone and lambda; the rest stands in leaderboard.csv.
+        table = _table(listed, plan, settings=False)
+    console.print(table)
+    if len(listed) > ROWS:
+        console.print(f"and {len(listed) - ROWS} more in {plan.folder}/leaderboard.csv")
+    console.print()
+    text = Text(answer(state, plan))
+    if (best := state.best_trial(plan.objective)) is not None:
+        text.highlight_words([trial_name(best.number, best.chosen)], "bold green")
+    console.print(text, soft_wrap=True)
+
+
+def _table(listed: Sequence[Row], plan: Plan, *, settings: bool) -> Table:
+    paths = list(plan.space.search) if settings else []
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("rank", "trial", "status"):
         table.add_column(name, no_wrap=True)
     table.add_column("objective", justify="right", no_wrap=True)
-    for path in plan.space.search:
-        table.add_column(short_path(path), justify="right", overflow="fold")
+    for path in paths:
+        table.add_column(short_path(path), justify="right", no_wrap=True)
     table.add_column("images", justify="right", no_wrap=True)
-    listed = rows(state, plan)
     for row in listed[:ROWS]:
         style = {"reference": "yellow", "failed": "red", "pruned": "dim"}.get(row.status, "")
         table.add_row(
@@ -39,50 +71,67 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
             row.trial,
             row.status,
             f"{row.objective:.2f}" if math.isfinite(row.objective) else "",
-            *(_cell(row.chosen.get(path)) for path in plan.space.search),
+            *(_cell(row.chosen.get(path)) for path in paths),
             f"{row.images_seen:,}",
             style="bold green" if row.rank == 1 else style,
         )
-    console.print(table)
-    if len(listed) > ROWS:
-        console.print(f"and {len(listed) - ROWS} more in {plan.folder}/leaderboard.csv")
-    console.print()
-    _print_answer(console, state, plan)
+    return table
+
+
+def print_commands(console: Console, plan: Plan, *, page: Path, finished: bool) -> None:
+    """Print what to type next.
+
+    Args:
+        console: where to.
+        plan: of the study.
+        page: where its page lies.
+        finished: whether every trial has ended.
+    """
     if not finished:
         console.print("The study is not finished; the same command goes on with it.")
-    console.print(
-        f"[dim]Compare the trials[/]  tensorboard --logdir {plan.out}\n"
-        f"[dim]Look at pictures  [/]  {plan.folder}/best/samples.png\n"
-        f"[dim]Colour a photo    [/]  python -m raycolor.colorize PHOTO --from {plan.folder}\n"
-        f"[dim]Search further    [/]  the same command with --trials {2 * plan.trials}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    commands = {
+        "Look at the page": str(page),
+        "Compare the trials": f"tensorboard --logdir {plan.folder}/tensorboard",
+        "Ask why": f"python -m raycolor.show {plan.folder} --explain TRIAL",
+        "Colour a photo": f"python -m raycolor.colorize PHOTO --from {plan.folder}",
+        "Search further": f"the same command with --trials {2 * plan.trials}",
+    }
+    for what, command in commands.items():
+        # One line each, however narrow the terminal: they are to be copied.
+        console.print(f"[dim]{what:<18}[/]  {escape(command)}", highlight=False, soft_wrap=True)
 
 
-def _print_answer(console: Console, state: StudyState, plan: Plan) -> None:
+def progress(state: StudyState, plan: Plan) -> str:
+    """Say how far a study has come."""
+    ended = sum(trial.status != "open" for trial in state.trials)
+    pruned = sum(trial.status == "pruned" for trial in state.trials)
+    text = f"{ended} of {plan.trials} trials have ended, {pruned} of them pruned"
+    if is_finished(state, plan):
+        return f"finished; {text}"
+    match state.ending:
+        case None:
+            at = datetime.fromtimestamp(state.last_time, tz=UTC)
+            return f"runs, or was killed: last heard of at {at:%Y-%m-%d %H:%M:%S} UTC; {text}"
+        case End(reason=reason):
+            why = {"interrupted": "interrupted", "time_budget": "stopped by its time budget"}
+            return f"{why.get(reason, 'to be extended')}; {text}"
+
+
+def answer(state: StudyState, plan: Plan) -> str:
+    """Say which trial is best, and how far under the grey pictures it is."""
     best, gray = state.best_trial(plan.objective), gray_score(state, plan)
     if best is None or gray is None:
-        reported = any(trial.reports for trial in state.trials)
-        console.print(
-            f"No trial has a score; the reasons stand in {plan.folder}/leaderboard.csv."
-            if reported
-            else "No trial has reported yet.",
-            highlight=False,
-            soft_wrap=True,
-        )
-        return
+        if any(trial.reports for trial in state.trials):
+            return f"No trial has a score; the reasons stand in {plan.folder}/leaderboard.csv."
+        return "No trial has reported yet."
     value = best.best(plan.objective)
-    name = trial_name(best.number, best.chosen)
-    console.print(
-        f"Best: [bold green]{name}[/], {plan.objective} {value:.2f}, "
-        f"{against_gray(value, gray)} gray ({gray:.2f}).",
-        highlight=False,
+    text = (
+        f"Best: {trial_name(best.number, best.chosen)}, {plan.objective} {value:.2f}, "
+        f"{against_gray(value, gray)} gray ({gray:.2f})."
     )
     if value >= gray:
-        console.print(
-            "It is no colorizer: grey pictures score better. Give the study more images or trials."
-        )
+        text += "\nIt is no colorizer: grey pictures score better. Give it more images or trials."
+    return text
 
 
 def _cell(value: object) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raycolor.domains import Scalar
 from raycolor.files import write_text
 from raycolor.plan import Plan
+from raycolor.spaces.domains import Scalar
 from raycolor.study.naming import trial_name
 from raycolor.study.state import StudyState
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -13,13 +14,15 @@ from raycolor.plan import Plan
 from raycolor.study.engine import Event
 from raycolor.study.forecast import remaining_seconds, total_images
 from raycolor.study.leaderboard import gray_score
-from raycolor.study.naming import short_path, trial_name
+from raycolor.study.naming import short_path, trial_name, value_text
 from raycolor.study.records import Ask, Fault, Reported
 from raycolor.study.state import StudyState, TrialState
 
 STYLES = {"open": "bold", "completed": "green", "pruned": "dim", "failed": "red"}
 LINES_AROUND = 8
 """Lines of the terminal that are not rows of trials."""
+WIDE = 80
+"""Columns of a terminal from which on stage, loss and accuracy are shown."""
 
 
 class LiveView:
@@ -63,8 +66,8 @@ class LiveView:
         match event.record:
             case Ask():
                 trial = event.state.trials[event.record.number]
-                chosen = ", ".join(f"{short_path(p)} {_short(v)}" for p, v in trial.chosen.items())
-                self._line(f"{trial_name(trial.number, trial.chosen)}  begins: {chosen}")
+                values = (f"{short_path(p)} {value_text(v)}" for p, v in trial.chosen.items())
+                self._line(f"{trial_name(trial.number, trial.chosen)}  begins: {', '.join(values)}")
             case Reported():
                 self._line(self._report_line(event.record))
             case Fault():
@@ -76,7 +79,7 @@ class LiveView:
                 pass
 
     def _line(self, text: str) -> None:
-        elapsed = _duration(self._clock() - self._started)
+        elapsed = duration(self._clock() - self._started)
         self._console.print(f"{elapsed}  {text}", soft_wrap=True, markup=False, highlight=False)
 
     def _report_line(self, record: Reported) -> str:
@@ -94,7 +97,7 @@ class LiveView:
         action = {"go_on": "goes on", "prune": "PRUNED", "end": "completed"}
         parts.append(f"{action[record.decision.action]}: {record.decision.reason}")
         eta = self._eta()
-        return "  ".join(parts) + (f"  (about {_duration(eta)} left)" if eta is not None else "")
+        return "  ".join(parts) + (f"  (about {duration(eta)} left)" if eta is not None else "")
 
     def _eta(self) -> float | None:
         return remaining_seconds(
@@ -118,8 +121,8 @@ class LiveView:
         text.append(f"{plan.study}", style="bold")
         text.append(f"  {ended} of {plan.trials} trials ended, {pruned} pruned")
         eta = self._eta()
-        left = "starting" if eta is None else f"about {_duration(eta)} left"
-        text.append(f"  |  {_duration(self._clock() - self._started)} elapsed, {left}\n")
+        left = "starting" if eta is None else f"about {duration(eta)} left"
+        text.append(f"  |  {duration(self._clock() - self._started)} elapsed, {left}\n")
         if best is None or gray is None:
             text.append("first reports are on their way", style="dim")
             return text
@@ -130,11 +133,13 @@ class LiveView:
         return text
 
     def _table(self) -> Table:
-        # The last column alone gives way on a narrow terminal.
+        # The last column alone gives way on a narrow terminal; on a very narrow one some others go.
+        wide = self._console.width >= WIDE
+        numbers = ("images", "objective", "loss", "accuracy") if wide else ("images", "objective")
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-        table.add_column("trial", no_wrap=True)
-        table.add_column("stage", no_wrap=True)
-        for name in ("images", "objective", "loss", "accuracy"):
+        for name in ("trial", "stage") if wide else ("trial",):
+            table.add_column(name, no_wrap=True)
+        for name in numbers:
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("status", no_wrap=True, overflow="ellipsis", ratio=1)
         for trial in self._shown():
@@ -143,16 +148,17 @@ class LiveView:
             accuracy = metrics.get("discriminator_accuracy")
             status = "running" if trial.status == "open" else trial.status
             reason = trial.reason.splitlines()[-1] if trial.reason else "starting"
-            table.add_row(
-                trial_name(trial.number, trial.chosen),
-                trial.reports[-1].stage if trial.reports else "",
-                f"{trial.images_seen:,}",
-                f"{best:.2f}" if math.isfinite(best) else "",
-                f"{metrics['generator_loss']:.2f}" if "generator_loss" in metrics else "",
-                "" if accuracy is None else f"{accuracy:.0%}",
-                f"{status}: {reason}",
-                style=STYLES[trial.status],
-            )
+            cells = {
+                "trial": trial_name(trial.number, trial.chosen),
+                "stage": trial.reports[-1].stage if trial.reports else "",
+                "images": f"{trial.images_seen:,}",
+                "objective": f"{best:.2f}" if math.isfinite(best) else "",
+                "loss": f"{metrics['generator_loss']:.2f}" if "generator_loss" in metrics else "",
+                "accuracy": "" if accuracy is None else f"{accuracy:.0%}",
+                "status": f"{status}: {reason}",
+            }
+            shown = [cells[str(column.header)] for column in table.columns]
+            table.add_row(*map(escape, shown), style=STYLES[trial.status])
         return table
 
     def _shown(self) -> list[TrialState]:
@@ -173,11 +179,8 @@ def against_gray(value: float, gray: float) -> str:
     return f"{abs(share):.1%} {'under' if share >= 0 else 'ABOVE'}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Write a span of time as 4:22, or 1:04:22 with hours."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from raycolor.domains import Scalar
+from raycolor.spaces.domains import Scalar
 
 SHORT = {"efficientnet_lite0": "lite0"}
 """Short forms of long values, for names and tables."""
@@ -35,3 +35,8 @@ def short_path(path: str) -> str:
         "pretraining.images": "pretraining",
         "pretraining.learning_rate": "lr pre",
     }.get(path, path)
+
+
+def value_text(value: object) -> str:
+    """Write a setting's value for people, with four digits where it has more."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

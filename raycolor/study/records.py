@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from raycolor.domains import Scalar
+from raycolor.spaces.domains import Scalar
 
 FORMAT = 1
 """Version of the journal; a study of another version is refused."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from raycolor.domains import Scalar
+from raycolor.spaces.domains import Scalar
 from raycolor.study.records import (
     Ask,
     Decision,
@@ -67,9 +67,17 @@ class StudyState:
     trials: list[TrialState] = field(default_factory=list)
     ending: End | None = None
     """How the last session ended; None while it runs or after it was killed."""
+    wall_seconds: float = 0.0
+    """Seconds that drivers worked on it: of each session, from its first record to its last."""
+    last_time: float = 0.0
+    """Of the last record, seconds since 1970, UTC; 0 before the first."""
 
     def apply(self, record: Record) -> None:
         """Take in one record."""
+        if self.sessions and not isinstance(record, Session):
+            # A clock that was set back must not take away what was worked.
+            self.wall_seconds += max(0.0, record.time - self.last_time)
+        self.last_time = record.time
         match record:
             case Session():
                 self.sessions.append(record)

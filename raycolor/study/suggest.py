@@ -12,8 +12,17 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
-from raycolor.domains import Choice, Domain, Int, LogUniform, Scalar, Uniform, combinations, exists
-from raycolor.space import Space
+from raycolor.spaces.domains import (
+    Choice,
+    Domain,
+    Int,
+    LogUniform,
+    Scalar,
+    Uniform,
+    combinations,
+    exists,
+)
+from raycolor.spaces.space import Space
 from raycolor.study.state import TrialState
 
 if TYPE_CHECKING:
@@ -115,7 +124,7 @@ def _told(
         state=state,
         value=best if state == Told.COMPLETE else None,
         params=dict(trial.chosen),
-        distributions={path: _distribution(search[path]) for path in trial.chosen},
+        distributions={path: distribution(search[path]) for path in trial.chosen},
         intermediate_values=values,
     )
 
@@ -134,7 +143,8 @@ def _drawn(trial: "optuna.Trial", path: str, domain: Domain) -> Scalar:
             assert_never(domain)
 
 
-def _distribution(domain: Domain) -> "optuna.distributions.BaseDistribution":
+def distribution(domain: Domain) -> "optuna.distributions.BaseDistribution":
+    """Say in Optuna's terms which values a domain has."""
     from optuna import distributions
 
     match domain:

@@ -1,6 +1,7 @@
 """TensorBoard events of all trials, written by the driver alone.
 
-    results/<study>/tensorboard/<trial>/events.out.tfevents.*
+    results/<study>/tensorboard/events.out.tfevents.*            columns of the HParams tab
+    results/<study>/tensorboard/<trial>/events.out.tfevents.*    one run a trial
 
 Every trial is a run with the same tags, step = images seen, and its hyperparameters from its first
 moment, so that running and pruned trials stand in the HParams tab too. The events are a view: a new
@@ -15,15 +16,11 @@ from pathlib import Path
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import api_pb2, metadata
-from tensorboard.plugins.hparams.plugin_data_pb2 import (
-    HParamsPluginData,
-    SessionEndInfo,
-    SessionStartInfo,
-)
+from tensorboard.plugins.hparams import metadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from raycolor.plan import Plan
+from raycolor.study import hparams
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Ask, Fault, Record, Reported
 from raycolor.study.state import StudyState, TrialState
@@ -48,6 +45,7 @@ class TensorBoardView:
 
     def rebuild(self, state: StudyState) -> None:
         """Write what an earlier session left: anew unless it was written to the trial's end."""
+        self._describe()
         for trial in state.trials:
             run = self._run(trial)
             old = list(run.glob("events.out.tfevents.*"))
@@ -62,6 +60,16 @@ class TensorBoardView:
                 self._end(trial)
             else:
                 self._writers[trial.number].flush()
+
+    def _describe(self) -> None:
+        """Write the study's columns of the HParams tab, in a run of their own."""
+        folder = self._folder / "tensorboard"
+        for path in folder.glob("events.out.tfevents.*"):
+            path.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
+        _write(writer, hparams.experiment(self._plan), step=0)
+        writer.close()
 
     def take(self, record: Record, state: StudyState) -> None:
         """Write the events of one new record."""
@@ -92,17 +100,7 @@ class TensorBoardView:
         run.mkdir(parents=True, exist_ok=True)
         writer = EventFileWriter(str(run), flush_secs=FLUSH_SECONDS)
         self._writers[trial.number] = writer
-        start = SessionStartInfo(group_name=run.name, start_time_secs=time.time())
-        for path, value in trial.chosen.items():
-            match value:
-                case bool():
-                    start.hparams[path].bool_value = value
-                case int() | float():
-                    start.hparams[path].number_value = value
-                case _:
-                    start.hparams[path].string_value = str(value)
-        plugin_data = HParamsPluginData(session_start_info=start)
-        _write(writer, _hparams(metadata.SESSION_START_INFO_TAG, plugin_data), step=0)
+        _write(writer, hparams.session_start(run.name, trial.chosen), step=0)
 
     def _add(self, trial: TrialState, report: Reported) -> None:
         writer = self._writers[trial.number]
@@ -125,16 +123,8 @@ class TensorBoardView:
         _write(writer, summary, step=report.images_seen, at=report.time)
 
     def _end(self, trial: TrialState) -> None:
-        status = {
-            "completed": api_pb2.STATUS_SUCCESS,
-            "pruned": api_pb2.STATUS_SUCCESS,
-            "failed": api_pb2.STATUS_FAILURE,
-        }[trial.status]
-        end = SessionEndInfo(status=status, end_time_secs=time.time())
-        plugin_data = HParamsPluginData(session_end_info=end)
-        summary = _hparams(metadata.SESSION_END_INFO_TAG, plugin_data)
         writer = self._writers.pop(trial.number)
-        _write(writer, summary, step=trial.images_seen)
+        _write(writer, hparams.session_end(trial.status), step=trial.images_seen)
         writer.close()
 
 
@@ -157,13 +147,6 @@ def _write(
 ) -> None:
     wall_time = time.time() if at is None else at
     writer.add_event(EventProto(step=step, wall_time=wall_time, summary=summary))
-
-
-def _hparams(tag: str, data: HParamsPluginData) -> Summary:
-    """Wrap data of the HParams plugin, whose own helper needs TensorFlow."""
-    value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data))
-    value.tensor.CopyFrom(metadata.NULL_TENSOR)
-    return Summary(value=[value])
 
 
 def _image(path: Path) -> Summary.Value:

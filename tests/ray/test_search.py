@@ -20,8 +20,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from raycolor.domains import Scalar
 from raycolor.plan import make_plan
+from raycolor.spaces.domains import Scalar
 from raycolor.study.engine import replay
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Ask, Fault, Record, References, Reported

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from raycolor.domains import Scalar
 from raycolor.plan import Plan, make_plan
+from raycolor.spaces.domains import Scalar
 from raycolor.study.engine import Engine, Event
 from raycolor.study.journal import FILE, Journal
 from raycolor.study.records import (
@@ -125,6 +125,8 @@ def metrics(value: float | None, images: int) -> dict[str, float]:
     others = {
         "generator_loss": 100 / (1 + images),
         "discriminator_accuracy": 0.75,
+        "psnr": 22.5,
+        "colorfulness": 30.0,
         "images_per_second": 20.0,
         "train_seconds": images / 20,
     }
@@ -298,6 +300,7 @@ class Told:
         reason: str = "between rungs",
         rung: int | None = None,
         cutoff: float | None = None,
+        standing: int | None = None,
     ) -> "Told":
         """A trial reported."""
         self.records.append(
@@ -308,7 +311,12 @@ class Told:
                 stage="adversarial",
                 metrics=metrics(value, images),
                 decision=Decision(
-                    action=action, reason=reason, rung=rung, value=value, cutoff=cutoff
+                    action=action,
+                    reason=reason,
+                    rung=rung,
+                    value=value,
+                    cutoff=cutoff,
+                    standing=standing,
                 ),
             )
         )

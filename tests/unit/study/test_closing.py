@@ -76,8 +76,9 @@ def test_a_long_leaderboard_says_where_the_rest_is(plan: Plan) -> None:
 
 def test_the_next_commands(plan: Plan, told: Told) -> None:
     lines = closing(plan, told, width=40).splitlines()
-    assert f"Compare the trials  tensorboard --logdir {plan.out}" in lines
-    assert f"Look at pictures    {plan.folder}/best/samples.png" in lines
+    assert f"Look at the page    {plan.folder}/report.html" in lines
+    assert f"Compare the trials  tensorboard --logdir {plan.folder}/tensorboard" in lines
+    assert f"Ask why             python -m raycolor.show {plan.folder} --explain TRIAL" in lines
     assert f"Colour a photo      python -m raycolor.colorize PHOTO --from {plan.folder}" in lines
     assert "Search further      the same command with --trials 16" in lines
 
@@ -93,10 +94,7 @@ def test_a_winner_that_does_not_beat_gray_is_called_so(plan: Plan) -> None:
     told.gray(80.0).report(told.ask(), 144, 88.0, "end")
     text = " ".join(closing(plan, told).split())
     assert "88.00, 10.0% ABOVE gray (80.00)." in text
-    assert (
-        "It is no colorizer: grey pictures score better. Give the study more images or trials."
-        in text
-    )
+    assert "It is no colorizer: grey pictures score better. Give it more images or trials." in text
 
 
 def test_before_any_report(plan: Plan) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raycolor.domains import Scalar
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.plan import Plan
+from raycolor.spaces.domains import Scalar
 from raycolor.study.engine import Engine, Event, replay
 from raycolor.study.journal import Journal, read_journal
 from raycolor.study.records import Ask, Fault, Record, References, Reported, Session

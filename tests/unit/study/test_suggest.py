@@ -10,9 +10,9 @@ import numpy as np
 import optuna
 import pytest
 
-from raycolor.domains import Scalar, combinations, contains, exists
-from raycolor.space import Space
-from raycolor.space_file import load_space
+from raycolor.spaces.domains import Scalar, combinations, contains, exists
+from raycolor.spaces.file import load_space
+from raycolor.spaces.space import Space
 from raycolor.study.records import Action, Decision, Reported
 from raycolor.study.state import TrialState
 from raycolor.study.suggest import derived_seed, suggest

@@ -71,6 +71,7 @@ def write_live(plan: Plan, told: Told) -> TensorBoardView:
     """Write events as a study does that reports one after another."""
     view = TensorBoardView(plan.folder, plan)
     so_far = Told()
+    view.rebuild(so_far.state)
     for record in told.records:
         so_far.records.append(record)
         view.take(record, so_far.state)
@@ -289,7 +290,7 @@ def fresh(tmp_path: Path) -> Plan:
 
 
 def all_events(plan: Plan) -> dict[str, list[tuple[str, int, object]]]:
-    folders = sorted((plan.folder / "tensorboard").iterdir())
+    folders = sorted((plan.folder / "tensorboard").glob("*/"))
     return {folder.name: events(folder) for folder in folders}
 
 

@@ -65,7 +65,7 @@ def contents(plan: Plan) -> dict[str, object]:
         "trials": repr(pq.read_table(folder / "trials.parquet").to_pylist()),
         "reports": repr(pq.read_table(folder / "reports.parquet").drop(["time"]).to_pylist()),
         "best": {path.name: path.read_text() for path in sorted((folder / "best").iterdir())},
-        "runs": sorted(path.name for path in (folder / "tensorboard").iterdir()),
+        "runs": sorted(path.name for path in (folder / "tensorboard").glob("*/")),
     }
 
 

@@ -1,0 +1,99 @@
+"""Show what a study found: `python -m raycolor.show results/quickstart`.
+
+    python -m raycolor.show results/quickstart                 the answer, and report.html
+    python -m raycolor.show results/quickstart --explain 7     why trial 7 went as it did
+    python -m raycolor.show results/quickstart --page a.html   the page somewhere else
+
+Everything is read from the study's journal, so it works while the study runs, from another
+terminal, and for a folder that was copied from another machine. Nothing of the study is changed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+from rich.console import Console
+
+from raycolor.command import command_line, make_console
+from raycolor.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from raycolor.plan import Plan
+    from raycolor.study.state import StudyState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """Show what a study found, while it runs too.
+
+    Prints the leaderboard, what mattered, how sure that is and what it cost, and writes the page
+    `report.html`: one file with everything in it, pictures too, that works offline.
+    """
+
+    study: tyro.conf.Positional[Path]
+    """Folder of the study, as results/quickstart."""
+    explain: str | None = None
+    """Number or name of a trial: tell why it was stopped, or how it came through."""
+    page: Path | None = None
+    """Where the page goes; STUDY/report.html if not given."""
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 done, 2 the user's error, 130 interrupted."""
+    flags = tyro.cli(Flags, prog="raycolor-show")
+    with command_line():
+        console = make_console()
+        state, plan = _study(flags.study)
+        from raycolor.study.closing import PAGE
+
+        if flags.explain is not None:
+            from raycolor.study.explain import explain, find_trial
+
+            for sentence in explain(find_trial(state, flags.explain), state, plan):
+                console.print(sentence, markup=False)
+            return
+        _show(console, state, plan, flags.page or flags.study / PAGE)
+
+
+def _show(console: Console, state: "StudyState", plan: "Plan", path: Path) -> None:
+    from raycolor.study.answer import print_findings
+    from raycolor.study.closing import print_commands, print_leaderboard, progress
+    from raycolor.study.engine import is_finished
+    from raycolor.study.findings import findings
+    from raycolor.study.page.write import write_page
+
+    found = findings(state, plan)
+    console.print(f"{plan.folder}: {progress(state, plan)}.\n", markup=False)
+    print_leaderboard(console, state, plan)
+    print_findings(console, found, plan)
+    write_page(path, found, state, plan)
+    console.print()
+    print_commands(console, plan, page=path, finished=is_finished(state, plan))
+
+
+def _study(folder: Path) -> tuple["StudyState", "Plan"]:
+    """Read a study from its journal.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+        ConfigError: another raycolor wrote it.
+    """
+    from raycolor.plan import restored_plan
+    from raycolor.study.journal import FILE, read_journal
+    from raycolor.study.state import fold
+
+    state = fold(read_journal(folder / "journal"))
+    if not state.sessions:
+        studies = sorted(str(path.parent.parent) for path in folder.glob(f"*/journal/{FILE}"))
+        hint = (
+            f"it holds studies: {', '.join(studies)}"
+            if studies
+            else "name the folder of a study, as results/quickstart"
+        )
+        raise CheckpointError(f"{folder}: no study there; {hint}")
+    return state, restored_plan(state.sessions[-1].plan, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What a study found out, for the terminal and for the page."""
+
+from dataclasses import dataclass
+
+from raycolor.plan import Plan
+from raycolor.study.evidence import Cost, Lead, RankCorrelation, cost, lead, rank_correlations
+from raycolor.study.importance import LEAST_TRIALS, Importance, importances
+from raycolor.study.leaderboard import Row, gray_score, rows
+from raycolor.study.standings import comparison_points, values_at
+from raycolor.study.state import StudyState, TrialState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything that is told about a study besides its trials."""
+
+    board: list[Row]
+    """The leaderboard, best first."""
+    best: TrialState | None
+    gray: float | None
+    """Objective of the grey pictures; None before the first report."""
+    lead: Lead | None
+    importances: dict[int, list[Importance]]
+    """By the image count at which trials were compared; none where too few were."""
+    correlations: list[RankCorrelation]
+    cost: Cost
+
+
+def findings(state: StudyState, plan: Plan) -> Findings:
+    """Work out what a study found so far."""
+    judged = {}
+    for images in comparison_points(state, plan, least=LEAST_TRIALS):
+        values = values_at(state, plan.objective, images)
+        found = importances(
+            plan.space.search,
+            [state.trials[number].chosen for number in values],
+            list(values.values()),
+            seed=plan.seed,
+        )
+        if found:
+            judged[images] = found
+    return Findings(
+        board=rows(state, plan),
+        best=state.best_trial(plan.objective),
+        gray=gray_score(state, plan),
+        lead=lead(state, plan),
+        importances=judged,
+        correlations=rank_correlations(state, plan),
+        cost=cost(state, plan),
+    )

@@ -1,0 +1,112 @@
+"""The story of a trial in plain words."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from raycolor.errors import ConfigError
+from raycolor.plan import Plan
+from raycolor.study.explain import explain, find_trial
+from raycolor.study.state import StudyState, fold
+from tests.unit.study.fakes import Told, Workers, make, run, sick_curve
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return make(tmp_path)
+
+
+def story(told: Told, number: int, plan: Plan) -> str:
+    state = told.state
+    return "\n".join(explain(state.trials[number], state, plan))
+
+
+@pytest.fixture
+def told() -> Told:
+    told = Told()
+    told.report(told.ask(), 16, 70.0, "go_on", "first at rung 16", rung=16)
+    return told
+
+
+def test_pruned_at_a_rung(told: Told, plan: Plan) -> None:
+    number = told.ask(losses__l1_lambda=30.0)
+    told.report(number, 16, 90.0, "prune", "90 is above", rung=16, cutoff=70.0, standing=1)
+    assert story(told, number, plan) == (
+        "001_lite0_lambda30 was stopped at 16 of 144 images, which saved 89% of its training.\n"
+        "Its settings: lambda 30, lr D 0.0001, backbone efficientnet_lite0, pretraining 0.\n"
+        "It began with the seed 7.\n"
+        "At 16 images, a rung, its fd_efficientnet_lite0_best was 90.00. 1 trial had been there "
+        "before. About one in 3 goes on, which put the cutoff at 70.00; 90.00 is above it, so it "
+        "was stopped. By now 2 trials have a value there, 1 of them a better one.\n"
+        "Its best score was 90.00, at 16 images, number 2 of the study so far."
+    )
+
+
+def test_the_first_at_a_rung_goes_on(told: Told, plan: Plan) -> None:
+    text = story(told, 0, plan)
+    assert "It was the first trial there, and the first always goes on." in text
+    assert "has seen 16 of 144 images and has not ended" in text
+    assert "the best of the study so far" in text
+
+
+def test_trained_to_its_end(told: Told, plan: Plan) -> None:
+    told.report(0, 144, 50.0, "end", "trained to its end", rung=144)
+    assert "000_lite0_lambda84 trained to its end, 144 of 144 images." in story(told, 0, plan)
+
+
+@pytest.mark.parametrize("value", [math.nan, None])
+def test_a_score_that_is_no_number(told: Told, plan: Plan, value: float | None) -> None:
+    number = told.ask()
+    told.report(number, 16, value, "prune", "not finite", rung=16)
+    text = story(told, number, plan)
+    assert "was nan, no finite number" in text
+    assert "stopped at once" in text
+    assert "It never had a finite score." in text
+
+
+def test_faults_stand_in_their_order(told: Told, plan: Plan) -> None:
+    told.fault(0, "Traceback ...\nWorkerCrashedError: the worker died.", final=False)
+    told.report(0, 32, 60.0)
+    told.fault(0, "OSError: no space left", final=True)
+    lines = story(told, 0, plan).splitlines()
+    assert lines[0] == "000_lite0_lambda84 failed at 32 of 144 images, by an error of its own."
+    died = next(i for i, line in enumerate(lines) if "WorkerCrashedError: the worker died." in line)
+    failed = next(i for i, line in enumerate(lines) if "OSError: no space left." in line)
+    assert "taken up again" in lines[died]
+    assert died < failed
+
+
+def test_a_trial_that_has_not_reported(plan: Plan) -> None:
+    told = Told()
+    number = told.ask()
+    assert "has begun and not reported yet" in story(told, number, plan)
+
+
+def test_every_trial_of_a_sick_study_has_a_story(plan: Plan) -> None:
+    state = fold(run(plan, Workers(curve=sick_curve, in_flight=3)))
+    assert {trial.status for trial in state.trials} >= {"pruned", "completed"}
+    for trial in state.trials:
+        sentences = explain(trial, state, plan)
+        assert all(sentence.endswith(".") for sentence in sentences)
+        told = [s for s in sentences if "cutoff at" in s and s.count("so it was stopped")]
+        by_cutoff = trial.status == "pruned" and "above the cutoff" in trial.reason
+        assert bool(told) == by_cutoff
+
+
+@pytest.mark.parametrize("wanted", ["1", "001", "001_lite0_lambda30"])
+def test_a_trial_is_found_by_number_and_by_name(told: Told, wanted: str) -> None:
+    told.ask(losses__l1_lambda=30.0)
+    assert find_trial(told.state, wanted).number == 1
+
+
+@pytest.mark.parametrize("wanted", ["7", "-1", "lite0", "", "001_lite0_lambda84"])
+def test_a_trial_that_is_not_there(told: Told, wanted: str) -> None:
+    told.ask(losses__l1_lambda=30.0)
+    with pytest.raises(ConfigError, match="no such trial; the study has 0 to 1, named as 000_"):
+        find_trial(told.state, wanted)
+
+
+def test_a_study_without_trials() -> None:
+    with pytest.raises(ConfigError, match="no trial yet"):
+        find_trial(StudyState(), "0")

@@ -1,0 +1,45 @@
+"""Trials are compared at equal image counts alone."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from raycolor.plan import Plan
+from raycolor.study.standings import comparison_points, report_at, values_at
+from tests.unit.study.fakes import OBJECTIVE, Told, make
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return make(tmp_path)
+
+
+@pytest.fixture
+def told() -> Told:
+    told = Told()
+    for value in (70.0, 90.0, math.nan):
+        told.report(told.ask(), 16, value)
+    told.report(0, 32, 60.0).report(0, 48, 55.0).report(1, 48, 65.0)
+    told.report(told.ask(), 16, None)
+    told.ask()
+    return told
+
+
+def test_values_are_those_of_one_image_count_and_finite(told: Told) -> None:
+    assert values_at(told.state, OBJECTIVE, 16) == {0: 70.0, 1: 90.0}
+    assert values_at(told.state, OBJECTIVE, 48) == {0: 55.0, 1: 65.0}
+    assert values_at(told.state, OBJECTIVE, 17) == {}
+
+
+def test_a_report_is_found_by_its_exact_image_count(told: Told) -> None:
+    report = report_at(told.state.trials[0], 32)
+    assert report is not None
+    assert report.metrics[OBJECTIVE] == 60.0
+    assert report_at(told.state.trials[0], 33) is None
+
+
+def test_only_rungs_that_enough_trials_reached_compare(told: Told, plan: Plan) -> None:
+    # 32 images are between rungs; nobody has trained to the end.
+    assert comparison_points(told.state, plan, least=2) == [16, 48]
+    assert comparison_points(told.state, plan, least=3) == []

@@ -1,0 +1,129 @@
+"""The command line that tells a study's answer."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from raycolor import show
+from raycolor.plan import Plan, restored_plan
+from raycolor.study.state import StudyState
+from tests.unit.study.page.studies import sick_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyState, Plan]:
+    return sick_study(tmp_path_factory.mktemp("study"))
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["raycolor-show", *map(str, words)])
+    code = 0
+    try:
+        show.main()
+    except SystemExit as ending:
+        code = int(str(ending.code or 0))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_answer_and_the_page(
+    study: tuple[StudyState, Plan],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, plan = study
+    code, out, err = run(capsys, monkeypatch, plan.folder)
+    assert (code, err) == (0, "")
+    for heading in ("What was searched", "What mattered", "How sure is it", "Cost"):
+        assert f"\n{heading}\n" in out
+    assert "finished; 14 of 14 trials have ended" in out
+    assert f"python -m raycolor.colorize PHOTO --from {plan.folder}" in out
+    assert (plan.folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80", "200"])
+def test_any_width_of_terminal(
+    study: tuple[StudyState, Plan],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+) -> None:
+    _, plan = study
+    monkeypatch.setenv("COLUMNS", columns)
+    code, out, _ = run(capsys, monkeypatch, plan.folder)
+    assert code == 0
+    board = out[: out.index("Best:")].splitlines()
+    assert any("completed" in line for line in board) or columns == "40"
+
+
+def test_a_study_that_was_moved_is_shown_where_it_lies(
+    study: tuple[StudyState, Plan],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, plan = study
+    moved = shutil.copytree(plan.folder, tmp_path / "elsewhere" / "mine")
+    monkeypatch.chdir(moved.parent)
+    page = tmp_path / "page.html"
+    code, out, _ = run(capsys, monkeypatch, "mine", "--page", page)
+    assert code == 0
+    assert "mine: finished" in out
+    assert "best: 0" in page.read_text(encoding="utf-8")
+    assert not (moved / "report.html").exists() or (plan.folder / "report.html").exists()
+
+
+def test_explaining_a_trial_writes_nothing(
+    study: tuple[StudyState, Plan],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, plan = study
+    copy = shutil.copytree(plan.folder, tmp_path / "copy")
+    before = sorted(copy.rglob("*"))
+    code, out, _ = run(capsys, monkeypatch, copy, "--explain", "3")
+    assert code == 0
+    assert out.startswith("003_")
+    assert sorted(copy.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "nowhere: no study there; name the folder of a study"),
+        ([".", "--explain", "99"], "trial 99: there is no such trial; the study has 0 to 13"),
+        ([".."], "no study there; it holds studies: ../toy"),
+        (["report.html"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_shown(
+    study: tuple[StudyState, Plan],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    message: str,
+) -> None:
+    _, plan = study
+    (plan.folder / "report.html").touch()
+    monkeypatch.chdir(plan.folder)
+    code, out, err = run(capsys, monkeypatch, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_plan_comes_back_from_the_journal(study: tuple[StudyState, Plan]) -> None:
+    state, plan = study
+    again = restored_plan(state.sessions[-1].plan, plan.folder)
+    assert again.as_tree() == plan.as_tree()
+    assert again.identity() == plan.identity()
+    assert (again.folder, again.objective, again.rungs) == (
+        plan.folder,
+        plan.objective,
+        plan.rungs,
+    )
