@@ -208,8 +208,9 @@ def test_study_folder_is_complete(uninterrupted: Path) -> None:
     ):
         assert (folder / name).is_file(), name
     assert json.loads((folder / "environment.json").read_text())["packages"]["ray"]
-    runs = {path.name for path in (folder / "tensorboard").iterdir()}
+    runs = {path.name for path in (folder / "tensorboard").glob("*/")}
     assert runs == {row["trial"] for row in rows} - {"gray"}
+    assert "report.html" in {path.name for path in folder.iterdir()}
     assert not list(folder.rglob("*.pkl"))
     assert_lawful(uninterrupted)
 
