@@ -44,6 +44,11 @@ class Plan:
     """Address of a running Ray cluster; None starts one on this machine."""
     time_budget_s: float | None
     """Seconds after which running trials end at their next report; None for no limit."""
+    gpu_hours: float | None = None
+    """GPU hours of all trials after which running ones end at their next report; None for no
+    limit."""
+    max_cost: float | None = None
+    """The same as a cost, by the space's `study.resources.price_per_hour`."""
     seed: int
 
     @property
@@ -92,6 +97,8 @@ class Plan:
             "resources": self.space.study.resources.model_dump(mode="json"),
             "address": self.address,
             "time_budget_s": self.time_budget_s,
+            "gpu_hours": self.gpu_hours,
+            "max_cost": self.max_cost,
             "objective": self.objective,
             "rungs": list(self.rungs),
         }
@@ -108,13 +115,19 @@ class Plan:
 
     def largest_cost(self) -> int:
         """Training images if no trial is stopped early."""
-        return self.trials * self.base.budget.images
+        return self.trials * self.base.budget.images + self.confirming_cost()
+
+    def confirming_cost(self) -> int:
+        """Training images of the confirmation at most."""
+        confirm = self.space.study.confirm
+        again = min(confirm.top, self.trials) * confirm.seeds if confirm.top else 0
+        return again * self.base.budget.images
 
     def smallest_cost(self) -> int:
         """Training images if halving keeps exactly its share at each rung."""
         if not self.rungs:
             return self.largest_cost()
-        images, before, alive = 0, 0, float(self.trials)
+        images, before, alive = self.confirming_cost(), 0, float(self.trials)
         for rung in self.rungs:
             images += math.ceil(alive) * (rung - before)
             before, alive = rung, alive / self.space.study.scheduler.reduction
@@ -146,6 +159,17 @@ class Plan:
         )
         if self.time_budget_s is not None:
             lines.append(f"Time       at most about {self.time_budget_s:g} s")
+        if self.gpu_hours is not None:
+            lines.append(f"GPU hours  at most about {self.gpu_hours:g}")
+        if self.max_cost is not None:
+            price = self.space.study.resources.price_per_hour
+            lines.append(f"Spend      at most about {self.max_cost:g}, at {price:g} an hour")
+        confirm = self.space.study.confirm
+        if confirm.top is not None:
+            lines.append(
+                f"Confirm    the best {confirm.top} with {confirm.seeds} other seeds each, then "
+                "the test split"
+            )
         if self.space.baseline:
             lines.append("Baseline   the first trial, which the others have to beat:")
             lines.append("  " + ", ".join(f"{p}={v}" for p, v in self.space.baseline.items()))
@@ -173,6 +197,8 @@ def make_plan(
     overrides: Mapping[str, Scalar],
     address: str | None,
     time_budget_s: float | None,
+    gpu_hours: float | None = None,
+    max_cost: float | None = None,
     seed: int,
 ) -> Plan:
     """Make a plan from a space file and flags; None leaves a value to the file.
@@ -190,6 +216,11 @@ def make_plan(
             f"--time-budget {time_budget_s:g}: give a number of seconds above 0, or leave the flag "
             "out for no limit"
         )
+    for flag, limit in (("--gpu-hours", gpu_hours), ("--max-cost", max_cost)):
+        if limit is not None and not 0 < limit < math.inf:
+            problems.append(
+                f"{flag} {limit:g}: give a number above 0, or leave the flag out for no limit"
+            )
     if not 0 <= seed < 2**32:
         problems.append(f"--seed {seed}: give a number from 0 to {2**32 - 1}")
     if study is not None and not FOLDER_NAME.fullmatch(study):
@@ -204,6 +235,11 @@ def make_plan(
             )
     except ConfigError as error:
         problems.extend(str(error).splitlines())
+    unpriced = loaded is not None and loaded.study.resources.price_per_hour is None
+    if max_cost is not None and unpriced:
+        problems.append(
+            f"--max-cost {max_cost:g}: needs a price; set study.resources.price_per_hour"
+        )
     if problems:
         raise ConfigError("\n".join(problems))
     assert loaded is not None
@@ -227,6 +263,8 @@ def make_plan(
         concurrent=concurrent or from_file,
         address=address,
         time_budget_s=time_budget_s,
+        gpu_hours=gpu_hours,
+        max_cost=max_cost,
         seed=seed,
     )
 
@@ -270,6 +308,8 @@ def restored_plan(tree: Mapping[str, Any], folder: Path) -> Plan:
             concurrent=tree["concurrent"],
             address=tree["address"],
             time_budget_s=tree["time_budget_s"],
+            gpu_hours=tree.get("gpu_hours"),
+            max_cost=tree.get("max_cost"),
             seed=tree["seed"],
         )
         # A property that builds a configuration: one that cannot be built is noticed here.

@@ -10,7 +10,9 @@ one; with more --trials it extends it.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +20,7 @@ import tyro
 from rich.console import Console
 
 from raycolor.command import INTERRUPTED, command_line, make_console
-from raycolor.errors import ConfigError
+from raycolor.errors import CheckpointError, ConfigError
 from raycolor.plan import BUILT_IN, Plan, make_plan
 from raycolor.spaces.manual import manual
 from raycolor.spaces.overrides import parse_overrides
@@ -60,6 +62,17 @@ class Flags:
     """Address of a running Ray cluster, `auto` on its head node; this machine if not given."""
     time_budget: Annotated[float | None, _named("SECONDS")] = None
     """Seconds after which running trials end at their next report; the same command goes on."""
+    gpu_hours: Annotated[float | None, _named("HOURS")] = None
+    """GPU hours of all trials, earlier sessions' too, after which running ones end at their next
+    report; the same command with more goes on."""
+    max_cost: Annotated[float | None, _named("AMOUNT")] = None
+    """The same as a cost; the space names the price: study.resources.price_per_hour."""
+    fresh: Annotated[bool, tyro.conf.FlagCreatePairsOff, _named(None)] = False
+    """Begin anew: the study that is there is moved aside, to NAME.1, NAME.2 and so on."""
+    revive: Annotated[list[int], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="N")] = field(
+        default_factory=list
+    )
+    """Take up a pruned or failed trial again; may be given several times."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of suggestions, initial weights and data order."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff, _named(None)] = False
@@ -81,11 +94,18 @@ def main() -> None:
         if flags.dry_run:
             console.print(plan.describe(), markup=False)
             return
-        sys.exit(search(plan, console))
+        if flags.fresh:
+            _move_aside(plan.folder, console)
+        sys.exit(search(plan, console, revived=flags.revive))
 
 
-def search(plan: Plan, console: Console) -> int:
+def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
     """Run, resume or extend a study, or tell its result.
+
+    Args:
+        plan: of the study.
+        console: where to show it.
+        revived: numbers of trials that are taken up again.
 
     Returns:
         The exit code.
@@ -96,21 +116,22 @@ def search(plan: Plan, console: Console) -> int:
     from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import check_same_study, is_finished
     from raycolor.study.journal import read_journal
-    from raycolor.study.state import fold
+    from raycolor.study.state import budget_of, fold
 
     state = fold(read_journal(plan.folder / "journal"))
     if state.sessions:
         check_same_study(state.sessions[-1].identity, plan)
-        if is_finished(state, plan):
+        grows = plan.base.budget.images > budget_of(state.sessions[-1])
+        if is_finished(state, plan) and not grows and not revived:
             if not (plan.folder / PAGE).exists():
                 _write_page(plan, state)
             console.print(f"{plan.folder}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
             return 0
-    return _run(plan, console)
+    return _run(plan, console, revived)
 
 
-def _run(plan: Plan, console: Console) -> int:
+def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
     from raycolor.preflight import check_before_trials
 
     # Before Ray and torch are imported, which takes seconds.
@@ -127,7 +148,7 @@ def _run(plan: Plan, console: Console) -> int:
         engine = Engine(plan, journal)
         views, live = Views(plan.folder, plan), LiveView(plan, console)
         engine.observers += [views.take, live.take]
-        engine.begin(describe_environment(), fingerprint)
+        engine.begin(describe_environment(), fingerprint, revived=revived)
         console.print(plan.describe() + "\n", markup=False, highlight=False)
         if engine.state.trials:
             ended = sum(trial.status != "open" for trial in engine.state.trials)
@@ -136,9 +157,8 @@ def _run(plan: Plan, console: Console) -> int:
         live.start(engine.state)
         code = 0
         try:
-            out_of_time = run_study(plan, engine)
+            engine.end(run_study(plan, engine))
             finished = engine.finished
-            engine.end("finished" if finished or not out_of_time else "time_budget")
         except KeyboardInterrupt:
             finished, code = False, INTERRUPTED
             engine.end("interrupted")
@@ -150,6 +170,27 @@ def _run(plan: Plan, console: Console) -> int:
         _write_page(plan, engine.state)
         print_closing(console, engine.state, plan, finished=finished)
     return code
+
+
+def _move_aside(folder: Path, console: Console) -> None:
+    """Rename a study's folder, so that a new one can have its name; nothing is deleted.
+
+    Raises:
+        CheckpointError: a search works on it, or the storage refuses.
+    """
+    from raycolor.study.journal import Journal
+
+    if not folder.exists():
+        return
+    # Refuses while another driver works on it.
+    Journal(folder / "journal").close()
+    place = next(n for n in count(1) if not folder.with_name(f"{folder.name}.{n}").exists())
+    aside = folder.with_name(f"{folder.name}.{place}")
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be moved to {aside} ({error})") from error
+    console.print(f"The study that was there is kept in {aside}.", markup=False)
 
 
 def _write_page(plan: Plan, state: "StudyState") -> None:
@@ -178,6 +219,8 @@ def _plan(flags: Flags) -> Plan:
             overrides=overrides,
             address=flags.address,
             time_budget_s=flags.time_budget,
+            gpu_hours=flags.gpu_hours,
+            max_cost=flags.max_cost,
             seed=flags.seed,
         )
     except ConfigError as error:

@@ -202,9 +202,9 @@ def _sound_study(
     return sound
 
 
-def _group_of_study_problem(name: str, value: Any, below: Mapping[str, Key]) -> str:
+def _group_of_study_problem(name: str, value: Any, below: Mapping[str, Any]) -> str:
     first, key = next(iter(below.items()))
-    if key.problem(value) is None:
+    if isinstance(key, Key) and key.problem(value) is None:
         return f"has keys of its own; write {name}: {{{first}: {as_yaml(value)}}}"
     return f"has keys of its own, {listed(below)}; write {name}: {{{first}: ...}}"
 
@@ -215,10 +215,17 @@ def _stray_in_study(name: str, value: Any, known: Mapping[str, Any], place: Plac
     if f"{prefix}.{name}" in study_keys():
         first, _, rest = name.partition(".")
         return f"stands in a mapping of its own; write {first}: {{{rest}: {as_yaml(value)}}}"
-    for path in study_keys():
-        *_, group, leaf = path.split(".")
-        if leaf == name:
-            return f"is a key of {group}; write {group}: {{{name}: {as_yaml(value)}}}"
+    owners = [
+        groups for path in study_keys() for *groups, leaf in [path.split(".")[1:]] if leaf == name
+    ]
+    match owners:
+        case [groups]:
+            path, inner = ".".join(groups), f"{name}: {as_yaml(value)}"
+            for group in reversed(groups):
+                inner = f"{group}: {{{inner}}}"
+            return f"is a key of {path}; write {inner}"
+        case [_, *_]:
+            return f"is a key of {listed(['.'.join(groups) for groups in owners])}; put it below one of them"
     if name in trial_keys():
         return "is a setting of the trials; put it under fixed or search"
     if near := nearest(name, known):

@@ -50,6 +50,9 @@ class ResourceSettings(FileModel):
     gpus: Annotated[float, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     """GPUs of one trial: 0, a whole number, or 1/2, 1/3, 1/4 of one; `auto` is 1 where there are
     GPUs."""
+    price_per_hour: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] | None = None
+    """Price of an hour of one GPU, or without GPUs of one trial, in any currency; for
+    `--max-cost`."""
 
     @field_validator("gpus", mode="after")
     @classmethod
@@ -64,6 +67,56 @@ class ResourceSettings(FileModel):
         return gpus
 
 
+class DivergenceGuard(FileModel):
+    """Ends a trial whose distance explodes after it was better."""
+
+    factor: Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False)] = 3.0
+    """Times its own lowest distance above which a trial counts as diverging."""
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = 3
+    """Successive reports in which it has to stand; null switches the guard off."""
+
+
+class ChanceGuard(FileModel):
+    """Ends a trial whose discriminator tells nothing apart."""
+
+    within: Annotated[float, Field(gt=0, lt=0.5)] = 0.02
+    """Distance of its accuracy from 0.5, on a scale from 0 to 1, that counts as chance."""
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = 5
+    """Successive reports of the adversarial stage in which it has to stand; null switches the
+    guard off."""
+
+
+class ZeroLossGuard(FileModel):
+    """Ends a trial whose generator has no opponent any more."""
+
+    below: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Adversarial loss of the generator, not multiplied, that counts as zero."""
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = 3
+    """Successive reports of the adversarial stage in which it has to stand; null switches the
+    guard off."""
+
+
+class GuardSettings(FileModel):
+    """Rules that end a sick trial between rungs."""
+
+    divergence: DivergenceGuard = DivergenceGuard()
+    discriminator_at_chance: ChanceGuard = ChanceGuard()
+    adversarial_loss_zero: ZeroLossGuard = ZeroLossGuard()
+    silence_seconds: Annotated[float, Field(ge=1, le=10**7, allow_inf_nan=False)] | None = 3600.0
+    """Longest time of one trial between two reports; a process that is silent for longer hangs, is
+    ended, and its trial is taken up again from its checkpoint. null waits for ever."""
+
+
+class ConfirmSettings(FileModel):
+    """The best configurations again with other seeds, to the whole budget, never pruned."""
+
+    top: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Configurations of completed trials that are confirmed; null confirms nothing, and leaves the
+    test split alone."""
+    seeds: Annotated[int, Field(ge=1, le=100)] = 3
+    """Other seeds of each of them."""
+
+
 class StudySettings(FileModel):
     """How a study is run."""
 
@@ -73,6 +126,8 @@ class StudySettings(FileModel):
     """Trials at once; `auto`: one a GPU, or without GPUs one a core, at most 4."""
     searcher: SearcherSettings = SearcherSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    guards: GuardSettings = GuardSettings()
+    confirm: ConfirmSettings = ConfirmSettings()
     resources: ResourceSettings = ResourceSettings()
 
 

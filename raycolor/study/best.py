@@ -8,6 +8,8 @@ from ruamel.yaml import YAML
 
 from raycolor.files import replacing, write_text
 from raycolor.plan import Plan
+from raycolor.study.configs import config_of
+from raycolor.study.confirmation import winner
 from raycolor.study.naming import trial_name
 from raycolor.study.state import StudyState
 
@@ -26,7 +28,7 @@ def write_best(folder: Path, state: StudyState, plan: Plan) -> None:
         state: of the study.
         plan: of the study.
     """
-    trial = state.best_trial(plan.objective)
+    trial = winner(state, plan)
     if trial is None:
         return
     images = trial.best_images(plan.objective)
@@ -41,7 +43,7 @@ def write_best(folder: Path, state: StudyState, plan: Plan) -> None:
     mark.unlink(missing_ok=True)
     _copy(source, target / GENERATOR)
     _copy(source.with_suffix(".png"), target / SAMPLES)
-    config = plan.space.config(trial.chosen, seed=trial.seed, pretraining_seed=plan.seed)
+    config = config_of(trial, plan)
     with replacing(target / CONFIG) as beside, beside.open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(config.model_dump(mode="json"), file)
     # Last, so that a torn copy is made again.

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from raycolor.plan import Plan
+from raycolor.study.confirmation import confirmed, verdict, winner
 from raycolor.study.engine import is_finished
-from raycolor.study.leaderboard import Row, gray_score, rows
+from raycolor.study.leaderboard import GRAY, Row, gray_score, rows
 from raycolor.study.live import against_gray
 from raycolor.study.naming import SHORT, short_path, trial_name
 from raycolor.study.records import End
@@ -50,7 +52,7 @@ def print_leaderboard(console: Console, state: StudyState, plan: Plan) -> None:
         console.print(f"and {len(listed) - ROWS} more in {plan.folder}/leaderboard.csv")
     console.print()
     text = Text(answer(state, plan))
-    if (best := state.best_trial(plan.objective)) is not None:
+    if (best := winner(state, plan)) is not None:
         text.highlight_words([trial_name(best.number, best.chosen)], "bold green")
     console.print(text, soft_wrap=True)
 
@@ -103,9 +105,12 @@ def print_commands(console: Console, plan: Plan, *, page: Path, finished: bool) 
 
 def progress(state: StudyState, plan: Plan) -> str:
     """Say how far a study has come."""
-    ended = sum(trial.status != "open" for trial in state.trials)
-    pruned = sum(trial.status == "pruned" for trial in state.trials)
+    ended = sum(trial.status != "open" for trial in state.searched)
+    pruned = sum(trial.status == "pruned" for trial in state.searched)
     text = f"{ended} of {plan.trials} trials have ended, {pruned} of them pruned"
+    if confirming := [trial for trial in state.trials if trial.phase == "confirm"]:
+        done = sum(trial.status != "open" for trial in confirming)
+        text += f"; {done} of {len(confirming)} confirming ones"
     if is_finished(state, plan):
         return f"finished; {text}"
     match state.ending:
@@ -113,13 +118,18 @@ def progress(state: StudyState, plan: Plan) -> str:
             at = datetime.fromtimestamp(state.last_time, tz=UTC)
             return f"runs, or was killed: last heard of at {at:%Y-%m-%d %H:%M:%S} UTC; {text}"
         case End(reason=reason):
-            why = {"interrupted": "interrupted", "time_budget": "stopped by its time budget"}
+            why = {
+                "interrupted": "interrupted",
+                "time_budget": "stopped by its time budget",
+                "gpu_hours": "stopped by its GPU hours",
+                "max_cost": "stopped by its largest cost",
+            }
             return f"{why.get(reason, 'to be extended')}; {text}"
 
 
 def answer(state: StudyState, plan: Plan) -> str:
     """Say which trial is best, and how far under the grey pictures it is."""
-    best, gray = state.best_trial(plan.objective), gray_score(state, plan)
+    best, gray = winner(state, plan), gray_score(state, plan)
     if best is None or gray is None:
         if any(trial.reports for trial in state.trials):
             return f"No trial has a score; the reasons stand in {plan.folder}/leaderboard.csv."
@@ -129,9 +139,32 @@ def answer(state: StudyState, plan: Plan) -> str:
         f"Best: {trial_name(best.number, best.chosen)}, {plan.objective} {value:.2f}, "
         f"{against_gray(value, gray)} gray ({gray:.2f})."
     )
+    if found := confirmed(state, plan):
+        text += f"\n{verdict(found)}"
+    if tested := test_sentence(state, plan):
+        text += f"\n{tested}"
     if value >= gray:
         text += "\nIt is no colorizer: grey pictures score better. Give it more images or trials."
     return text
+
+
+def test_sentence(state: StudyState, plan: Plan) -> str:
+    """Say how the winner did on the test split; empty before it was looked at."""
+    best, key = winner(state, plan), plan.base.fid_key
+    if best is None or str(best.number) not in state.tested:
+        return ""
+    seeds = [
+        scores[key]
+        for name, scores in state.tested.items()
+        if name.isdecimal() and state.trials[int(name)].confirms == best.confirms
+    ]
+    gray = state.tested.get(GRAY, {}).get(key)
+    text = f"On the test split, looked at once: {key} {float(np.mean(seeds)):.2f}"
+    if len(seeds) > 1:
+        text += (
+            f" (mean of {len(seeds)} seeds, standard deviation {float(np.std(seeds, ddof=1)):.2f})"
+        )
+    return text + (f"; grey pictures {gray:.2f}." if gray is not None else ".")
 
 
 def _cell(value: object) -> str:

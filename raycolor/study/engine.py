@@ -1,33 +1,42 @@
 """The engine of a study: it asks, it decides, and it writes both down before they take effect.
 
-Suggestions and decisions are pure functions of the journal. What an engine knows besides, which
+Suggestions and decisions follow from the journal (`rules`). What an engine knows besides, which
 trials it has handed out since it began, influences only the order in which open trials are resumed.
 """
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan, differences
-from raycolor.study.halving import Halving
+from raycolor.study.confirmation import confirmed, is_confirmed
 from raycolor.study.journal import Journal
 from raycolor.study.records import (
     FORMAT,
-    Ask,
     Decision,
     End,
     Ending,
     Fault,
     Record,
     References,
+    Reopened,
     Reported,
     Session,
+    Tested,
 )
+from raycolor.study.rules import Nothing, Rules
 from raycolor.study.state import StudyState, TrialState
-from raycolor.study.suggest import derived_seed, suggest
+
+CHANGEABLE = (
+    "study.searcher.",
+    "study.guards.",
+    "study.confirm",
+    "fixed.budget.images",
+    "fixed.budget.checkpoint_seconds",
+)
+"""Beginnings of the paths of a plan that a study may change on its way, from there on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +48,7 @@ class Event:
 
 
 class Engine:
-    """A study at work on its journal.
-
-    Attributes:
-        state: all that the journal says.
-    """
+    """A study at work on its journal."""
 
     def __init__(
         self, plan: Plan, journal: Journal, *, clock: Callable[[], float] = time.time
@@ -59,32 +64,38 @@ class Engine:
             ConfigError: the journal belongs to a study with another plan.
         """
         self.plan = plan
-        self.state = StudyState()
         self.observers: list[Callable[[Event], None]] = []
+        self._rules = Rules(plan)
         self._journal = journal
         self._clock = clock
         self._handed_out: set[int] = set()
-        self._halving = Halving(
-            plan.rungs, plan.space.study.scheduler.reduction, plan.base.budget.images
-        )
         for record in journal.records:
-            self._replay(record)
+            self._rules.note(record)
         if self.state.sessions:
             check_same_study(self.state.sessions[-1].identity, plan)
 
-    def begin(self, environment: Mapping[str, Any], fingerprint: str) -> None:
-        """Write that a driver begins to work.
+    @property
+    def state(self) -> StudyState:
+        """All that the journal says."""
+        return self._rules.state
+
+    def begin(
+        self, environment: Mapping[str, Any], fingerprint: str, *, revived: Sequence[int] = ()
+    ) -> None:
+        """Write that a driver begins to work, and which trials go on after all.
 
         Args:
             environment: versions and hardware.
             fingerprint: of the data set.
+            revived: numbers of trials that a person wishes to take up again.
 
         Raises:
-            ConfigError: the study began with other data.
+            ConfigError: the study began with other data, or a trial cannot be taken up again.
         """
         identity = {**self.plan.identity(), "fingerprint": fingerprint}
         if self.state.sessions:
             check_same_study(self.state.sessions[-1].identity, self.plan, fingerprint)
+        self._check_revived(revived)
         self._write(
             Session(
                 format=FORMAT,
@@ -94,9 +105,14 @@ class Engine:
                 environment=dict(environment),
             )
         )
+        for number in self._rules.extended():
+            self._write(Reopened(time=self._clock(), number=number, cause="extension"))
+        for number in revived:
+            if self.state.trials[number].status != "open":
+                self._write(Reopened(time=self._clock(), number=number, cause="revival"))
 
-    def ask(self) -> TrialState | None:
-        """Hand out a trial: an open one that nobody works on, else a new one; None if none is left.
+    def ask(self) -> TrialState | Nothing:
+        """Hand out a trial: an open one that nobody works on, else a new one, else the reason.
 
         The suggestion is durable when this returns.
         """
@@ -104,29 +120,12 @@ class Engine:
             if trial.status == "open" and trial.number not in self._handed_out:
                 self._handed_out.add(trial.number)
                 return trial
-        number = len(self.state.trials)
-        if number >= self.plan.trials:
-            return None
-        chosen = suggest(
-            self.plan.space,
-            self.state.trials,
-            objective=self.plan.objective,
-            number=number,
-            seed=self.plan.seed,
-        )
-        if chosen is None:
-            return None
-        self._write(
-            Ask(
-                time=self._clock(),
-                number=number,
-                phase="search",
-                seed=derived_seed("trial", self.plan.seed, number),
-                chosen=chosen,
-            )
-        )
-        self._handed_out.add(number)
-        return self.state.trials[number]
+        asked = self._rules.next_trial(self._clock())
+        if isinstance(asked, Nothing):
+            return asked
+        self._write(asked)
+        self._handed_out.add(asked.number)
+        return self.state.trials[asked.number]
 
     def report(
         self, number: int, images_seen: int, stage: str, metrics: Mapping[str, float]
@@ -134,13 +133,14 @@ class Engine:
         """Decide on a report; report and decision are durable when this returns.
 
         A report that comes again, as after a restart from a checkpoint, has its old decision and is
-        not written twice.
+        not written twice; of a trial that was reopened since, it lets the trial go on.
         """
         if (old := self.state.decision(number, images_seen)) is not None:
+            if old.action != "go_on" and self.state.trials[number].status == "open":
+                return Decision(action="go_on", reason=self.state.trials[number].reason)
             return old
         kept = {name: float(value) for name, value in metrics.items() if value is not None}
-        value = kept.get(self.plan.objective, math.nan)
-        decision = self._halving.decide(number, images_seen, value)
+        decision = self._rules.judge(number, images_seen, stage, kept)
         self._write(
             Reported(
                 time=self._clock(),
@@ -158,8 +158,6 @@ class Engine:
         trial = self.state.trials[number]
         if trial.status != "open":
             return
-        if final:
-            self._halving.note_fault(number, trial.images_seen)
         self._write(
             Fault(
                 time=self._clock(),
@@ -178,87 +176,93 @@ class Engine:
                 References(time=self._clock(), scores={name: dict(s) for name, s in scores.items()})
             )
 
+    def note_test(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Note the scores on the test split, once.
+
+        Args:
+            scores: by the numbers of the confirming trials of the winner, as text, and of `gray`.
+        """
+        if needs_test(self.state, self.plan):
+            self._write(
+                Tested(time=self._clock(), scores={name: dict(s) for name, s in scores.items()})
+            )
+
     def end(self, reason: Ending) -> None:
         """Write that this driver stops."""
         self._write(End(time=self._clock(), reason=reason))
 
     @property
     def finished(self) -> bool:
-        """Whether every trial of the plan has ended."""
+        """Whether the plan is done."""
         return is_finished(self.state, self.plan)
 
     def _write(self, record: Record) -> None:
         self._journal.append(record)
-        self.state.apply(record)
+        self._rules.apply(record)
         for observer in self.observers:
             observer(Event(record=record, state=self.state))
 
-    def _replay(self, record: Record) -> None:
-        """Take in a record of an earlier session: its decision stands."""
-        match record:
-            case Reported():
-                value = record.metrics.get(self.plan.objective, math.nan)
-                self._halving.decide(record.number, record.images_seen, value)
-            case Fault(final=True):
-                self._halving.note_fault(record.number, record.images_seen)
-            case _:
-                pass
-        self.state.apply(record)
+    def _check_revived(self, revived: Sequence[int]) -> None:
+        """Refuse to take up what cannot be.
+
+        Raises:
+            ConfigError: with each such trial.
+        """
+        problems = []
+        for number in revived:
+            if not 0 <= number < len(self.state.trials):
+                last = len(self.state.trials) - 1
+                allowed = f"it has 0 to {last}" if last >= 0 else "it has none yet"
+                problems.append(f"--revive {number}: the study has no such trial; {allowed}")
+            elif self.state.trials[number].status == "completed":
+                problems.append(
+                    f"--revive {number}: the trial has trained to its end; a larger budget.images "
+                    "lets the best go on"
+                )
+        if problems:
+            raise ConfigError("\n".join(problems))
 
 
 def is_finished(state: StudyState, plan: Plan) -> bool:
-    """Tell whether every trial of a plan has ended."""
-    enough = len(state.trials) >= plan.trials
-    return enough and all(trial.status != "open" for trial in state.trials)
+    """Tell whether a plan is done: every trial has ended, the best are confirmed and tested."""
+    enough = len(state.searched) >= plan.trials
+    if not enough or any(trial.status == "open" for trial in state.trials):
+        return False
+    if plan.space.study.confirm.top is None:
+        return True
+    return is_confirmed(state, plan) and not needs_test(state, plan)
+
+
+def needs_test(state: StudyState, plan: Plan) -> bool:
+    """Tell whether a winner is confirmed that was not scored on the test split yet."""
+    return any(str(trial.number) not in state.tested for trial in to_test(state, plan))
+
+
+def to_test(state: StudyState, plan: Plan) -> list[TrialState]:
+    """Return the trials that confirmed the winner, to be scored on the test split."""
+    if plan.space.study.confirm.top is None or not is_confirmed(state, plan):
+        return []
+    found = confirmed(state, plan)
+    if not found:
+        return []
+    return [trial for trial in found[0].trials if trial.status == "completed"]
 
 
 def check_same_study(before: Mapping[str, Any], plan: Plan, fingerprint: str | None = None) -> None:
     """Refuse a plan that would turn a study into another one.
 
     Raises:
-        ConfigError: with each value that differs.
+        ConfigError: with each value that differs and may not.
     """
     now: dict[str, Any] = plan.identity()
     now["fingerprint"] = before.get("fingerprint") if fingerprint is None else fingerprint
-    if lines := differences(before, now):
+    lines = [line for line in differences(before, now) if not line.startswith(CHANGEABLE)]
+    former, images = before["fixed"]["budget.images"], plan.base.budget.images
+    if images < former:
+        lines.append(f"fixed.budget.images: was {former}, is now {images}; it can only grow")
+    if lines:
         raise ConfigError(
-            f"{plan.folder}: holds a study with another plan; choose another --study, or give the "
-            "old values:\n" + "\n".join(f"  {line}" for line in lines)
+            f"{plan.folder}: holds a study with another plan; give the old values, choose another "
+            "--study, or move the old one aside with --fresh:\n"
+            + "\n".join(f"  {line}" for line in lines)
         )
-
-
-def replay(plan: Plan, records: list[Record]) -> list[str]:
-    """Check the law: a journal's suggestions and decisions follow from the records before them.
-
-    Returns:
-        One line for each record that does not follow; empty for a lawful journal.
-    """
-    state = StudyState()
-    scheduler = plan.space.study.scheduler
-    halving = Halving(plan.rungs, scheduler.reduction, plan.base.budget.images)
-    broken = []
-    for line, record in enumerate(records, start=1):
-        expected: Record | None = None
-        match record:
-            case Ask():
-                chosen = suggest(
-                    plan.space,
-                    state.trials,
-                    objective=plan.objective,
-                    number=record.number,
-                    seed=plan.seed,
-                )
-                seed = derived_seed("trial", plan.seed, record.number)
-                expected = replace(record, chosen=chosen or {}, seed=seed)
-            case Reported():
-                value = record.metrics.get(plan.objective, math.nan)
-                decision = halving.decide(record.number, record.images_seen, value)
-                expected = replace(record, decision=decision)
-            case Fault(final=True):
-                halving.note_fault(record.number, record.images_seen)
-            case _:
-                pass
-        if expected is not None and repr(expected) != repr(record):
-            broken.append(f"line {line}: expected {expected}, found {record}")
-        state.apply(record)
-    return broken

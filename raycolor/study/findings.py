@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from raycolor.plan import Plan
+from raycolor.study.confirmation import Confirmed, confirmed, winner
 from raycolor.study.evidence import Cost, Lead, RankCorrelation, cost, lead, rank_correlations
 from raycolor.study.importance import LEAST_TRIALS, Importance, importances
 from raycolor.study.leaderboard import Row, gray_score, rows
@@ -20,6 +21,8 @@ class Findings:
     gray: float | None
     """Objective of the grey pictures; None before the first report."""
     lead: Lead | None
+    confirmed: list[Confirmed]
+    """The configurations that were tried with other seeds, best mean first."""
     importances: dict[int, list[Importance]]
     """By the image count at which trials were compared; none where too few were."""
     correlations: list[RankCorrelation]
@@ -41,9 +44,10 @@ def findings(state: StudyState, plan: Plan) -> Findings:
             judged[images] = found
     return Findings(
         board=rows(state, plan),
-        best=state.best_trial(plan.objective),
+        best=winner(state, plan),
         gray=gray_score(state, plan),
         lead=lead(state, plan),
+        confirmed=confirmed(state, plan),
         importances=judged,
         correlations=rank_correlations(state, plan),
         cost=cost(state, plan),

@@ -38,6 +38,22 @@ class Halving:
         self._reduction = reduction
         self._end = end
 
+    def extend(self, rungs: Sequence[int], end: int) -> None:
+        """Let trials train longer.
+
+        Args:
+            rungs: of the longer trials, ascending; who stands on the old ones stays there.
+            end: image count of a whole trial from here on.
+        """
+        self._rungs = {rung: self._rungs.get(rung, {}) for rung in sorted(rungs, reverse=True)}
+        self._end = end
+
+    def note_reopened(self, number: int, images_seen: int) -> None:
+        """Take a trial that goes on after all off the rungs that it had not reached."""
+        for rung, there in self._rungs.items():
+            if rung > images_seen:
+                there.pop(number, None)
+
     def decide(self, number: int, images_seen: int, value: float) -> Decision:
         """Decide on a report, and take note of it.
 

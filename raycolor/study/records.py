@@ -6,7 +6,7 @@ Numbers that are not finite have no JSON: they are written as the strings `nan`,
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from raycolor.spaces.domains import Scalar
@@ -15,7 +15,9 @@ FORMAT = 1
 """Version of the journal; a study of another version is refused."""
 
 Action = Literal["go_on", "prune", "end"]
-Ending = Literal["finished", "interrupted", "time_budget"]
+Ending = Literal["finished", "interrupted", "time_budget", "gpu_hours", "max_cost"]
+Phase = Literal["search", "confirm"]
+Cause = Literal["extension", "revival"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +49,15 @@ class Ask:
     record: ClassVar[str] = "ask"
     time: float
     number: int
-    phase: Literal["search"]
+    phase: Phase
+    """`search`, or `confirm`: a configuration of the search again with other seeds."""
     seed: int
     chosen: dict[str, Scalar]
     """Value of each searched path that exists in it."""
+    confirms: int | None = None
+    """Number of the searched trial whose configuration it has; None in the search."""
+    pretraining_seed: int | None = None
+    """Of its own pretraining stage; None for the study's, which all trials of a search share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +74,8 @@ class Decision:
     """Trials above it are pruned; None for the first at a rung."""
     standing: int | None = None
     """Number of trials that had reached the rung before."""
+    guard: str | None = None
+    """Name of the guard that ended the trial, if one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +104,27 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """A trial that had ended is open again."""
+
+    record: ClassVar[str] = "reopened"
+    time: float
+    number: int
+    cause: Cause
+    """`extension`: the budget grew, and it is among the best; `revival`: a person wished it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """The confirmed winner was scored on the test split, which nothing before has seen."""
+
+    record: ClassVar[str] = "tested"
+    time: float
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Scores by the number of the confirming trial, and of `gray` and `truth`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """A driver stopped working on the study."""
 
@@ -103,9 +133,9 @@ class End:
     reason: Ending
 
 
-Record = Session | References | Ask | Reported | Fault | End
+Record = Session | References | Ask | Reported | Fault | Reopened | Tested | End
 _KINDS: dict[str, type[Record]] = {
-    kind.record: kind for kind in (Session, References, Ask, Reported, Fault, End)
+    kind.record: kind for kind in (Session, References, Ask, Reported, Fault, Reopened, Tested, End)
 }
 
 
@@ -133,7 +163,7 @@ def from_line(line: str) -> Record:
     kind = _KINDS[tree.pop("record")]
     if kind is Session and tree.get("format") != FORMAT:
         raise UnknownFormat(tree.get("format"))
-    if missing := {item.name for item in fields(kind)} - tree.keys():
+    if missing := _needed(kind) - tree.keys():
         raise ValueError(f"record {kind.record!r} lacks {', '.join(sorted(missing))}")
     for name in ("scores", "chosen", "identity"):
         if not isinstance(tree.get(name, {}), dict):
@@ -141,9 +171,18 @@ def from_line(line: str) -> Record:
     if kind is Reported:
         tree["decision"] = Decision(**_numbers(tree["decision"]))
         tree["metrics"] = _numbers(tree["metrics"])
-    elif kind is References:
+    elif kind is References or kind is Tested:
         tree["scores"] = {name: _numbers(scores) for name, scores in tree["scores"].items()}
     return kind(**tree)
+
+
+def _needed(kind: type[Record]) -> set[str]:
+    """Name the fields that a line must have; the others came with later versions."""
+    return {
+        item.name
+        for item in fields(kind)
+        if item.default is MISSING and item.default_factory is MISSING
+    }
 
 
 def _spelled(value: Any) -> Any:

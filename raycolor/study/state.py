@@ -11,10 +11,13 @@ from raycolor.study.records import (
     Decision,
     End,
     Fault,
+    Phase,
     Record,
     References,
+    Reopened,
     Reported,
     Session,
+    Tested,
 )
 
 Status = Literal["open", "completed", "pruned", "failed"]
@@ -27,6 +30,11 @@ class TrialState:
     number: int
     seed: int
     chosen: dict[str, Scalar]
+    phase: Phase = "search"
+    confirms: int | None = None
+    """Number of the searched trial whose configuration it confirms; None in the search."""
+    pretraining_seed: int | None = None
+    """Of its own pretraining stage; None for the study's."""
     status: Status = "open"
     """`open` trials have not ended: they run, or wait for a driver that takes them up."""
     reason: str = ""
@@ -65,6 +73,8 @@ class StudyState:
     sessions: list[Session] = field(default_factory=list)
     references: dict[str, dict[str, float]] = field(default_factory=dict)
     trials: list[TrialState] = field(default_factory=list)
+    tested: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Scores on the test split by the number of the confirming trial, and of `gray`."""
     ending: End | None = None
     """How the last session ended; None while it runs or after it was killed."""
     wall_seconds: float = 0.0
@@ -80,14 +90,20 @@ class StudyState:
         self.last_time = record.time
         match record:
             case Session():
-                self.sessions.append(record)
-                self.ending = None
+                self._begin(record)
             case References():
                 self.references = record.scores
             case Ask():
                 assert record.number == len(self.trials), "trials are numbered in order"
                 self.trials.append(
-                    TrialState(number=record.number, seed=record.seed, chosen=record.chosen)
+                    TrialState(
+                        number=record.number,
+                        seed=record.seed,
+                        chosen=record.chosen,
+                        phase=record.phase,
+                        confirms=record.confirms,
+                        pretraining_seed=record.pretraining_seed,
+                    )
                 )
             case Reported():
                 self._apply_report(record)
@@ -96,8 +112,28 @@ class StudyState:
                 trial.faults.append(record)
                 if record.final:
                     trial.status, trial.reason = "failed", record.text
+            case Reopened():
+                trial = self.trials[record.number]
+                trial.status = "open"
+                trial.reason = {
+                    "extension": "goes on, as the budget grew and it was among the best",
+                    "revival": "taken up again by hand",
+                }[record.cause]
+            case Tested():
+                self.tested = {**self.tested, **record.scores}
             case End():
                 self.ending = record
+
+    def _begin(self, session: Session) -> None:
+        if self.sessions and budget_of(session) > (former := budget_of(self.sessions[-1])):
+            # What was the end is one no longer: those that are not reopened stay behind.
+            for trial in self.trials:
+                if trial.status == "completed":
+                    trial.status = "pruned"
+                    trial.reason = f"not among the best when the budget of {former:,} images grew"
+            self.tested = {}
+        self.sessions.append(session)
+        self.ending = None
 
     def _apply_report(self, record: Reported) -> None:
         trial = self.trials[record.number]
@@ -119,9 +155,19 @@ class StudyState:
         return None
 
     def best_trial(self, objective: str) -> TrialState | None:
-        """Return the trial with the lowest objective; the first of equals."""
-        able = [trial for trial in self.trials if math.isfinite(trial.best(objective))]
+        """Return the trial of the search with the lowest objective; the first of equals."""
+        able = [trial for trial in self.searched if math.isfinite(trial.best(objective))]
         return min(able, key=lambda trial: trial.best(objective), default=None)
+
+    @property
+    def searched(self) -> list[TrialState]:
+        """Trials of the search; the others confirm some of them."""
+        return [trial for trial in self.trials if trial.phase == "search"]
+
+
+def budget_of(session: Session) -> int:
+    """Training images of a whole trial in a session."""
+    return int(session.plan["fixed"]["budget.images"])
 
 
 def fold(records: Iterable[Record]) -> StudyState:

@@ -28,6 +28,9 @@ def write_trials(path: Path, table: Sequence[Row], plan: Plan) -> None:
                 plan.objective: row.objective,
                 "images_seen": row.images_seen,
                 "train_seconds": row.train_seconds,
+                "confirmed_mean": row.confirmed_mean,
+                "confirmed_spread": row.confirmed_spread,
+                "confirmed_seeds": row.confirmed_seeds,
                 **{key: row.chosen.get(key) for key in plan.space.search},
             }
             for row in table

@@ -7,7 +7,7 @@ uses; what they hold cannot travel and does not.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, assert_never
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
@@ -15,6 +15,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from raycolor.study.engine import Engine
+from raycolor.study.rules import Nothing
+from raycolor.study.spending import Limit, limit_reached
 from raycolor.study.state import TrialState
 from raycolor.tuning.trainable import Assignment, Outcome
 
@@ -24,7 +26,7 @@ class Dispatcher:
 
     Attributes:
         engine: of the study.
-        out_of_time: whether the session's time is over.
+        stopped_by: what ended the session's work early, if anything did.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Dispatcher:
         assign: Callable[[TrialState], Assignment],
         *,
         deadline: float | None,
+        gpus: float,
     ) -> None:
         """Set up an empty table.
 
@@ -40,26 +43,31 @@ class Dispatcher:
             engine: of the study.
             assign: from a trial to what a worker needs.
             deadline: on the monotonic clock; None for no limit.
+            gpus: of one trial.
         """
         self.engine = engine
-        self.out_of_time = False
+        self.stopped_by: Limit | Literal["time_budget"] | None = None
         self._assign = assign
         self._deadline = deadline
+        self._gpus = gpus
         self._numbers: dict[str, int] = {}
+        self._heard: dict[str, float] = {}
 
-    def next(self, trial_id: str) -> Assignment | None:
-        """Hand out the next trial under Ray's name for it."""
-        if self._time_is_over():
-            return None
+    def next(self, trial_id: str) -> Assignment | Nothing:
+        """Hand out the next trial under Ray's name for it, or say why there is none."""
+        if self._is_over():
+            return Nothing.LEFT
         trial = self.engine.ask()
-        if trial is None:
-            return None
+        if isinstance(trial, Nothing):
+            return trial
         self._numbers[trial_id] = trial.number
+        self._heard[trial_id] = time.monotonic()
         return self._assign(trial)
 
     def receive(self, trial_id: str, outcome: Outcome) -> bool:
         """Take in a worker's outcome; return whether the trial goes on."""
         number = self._numbers[trial_id]
+        self._heard[trial_id] = time.monotonic()
         if outcome.fault is not None:
             self.engine.fault(number, outcome.fault, final=True)
             return False
@@ -67,16 +75,29 @@ class Dispatcher:
             self.engine.note_references(outcome.references)
         decision = self.engine.report(number, outcome.images_seen, outcome.stage, outcome.metrics)
         # A trial that ends with the time stays open: another session takes it up.
-        return decision.action == "go_on" and not self._time_is_over()
+        return decision.action == "go_on" and not self._is_over()
 
     def fault(self, trial_id: str, text: str, *, final: bool) -> None:
         """Note that a worker or its machine failed."""
+        silent = time.monotonic() - self._heard[trial_id]
+        limit = self.engine.plan.space.study.guards.silence_seconds
+        if limit is not None and silent >= limit:
+            text = (
+                f"no report for {silent:.0f} s, more than the {limit:g} s of "
+                f"study.guards.silence_seconds: its process hung and was ended ({text})"
+            )
+        self._heard[trial_id] = time.monotonic()
         self.engine.fault(self._numbers[trial_id], text, final=final)
 
-    def _time_is_over(self) -> bool:
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            self.out_of_time = True
-        return self.out_of_time
+    def _is_over(self) -> bool:
+        """Tell whether the session has to stop: its time is over, or the study's money."""
+        if self.stopped_by is None:
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                self.stopped_by = "time_budget"
+            else:
+                engine = self.engine
+                self.stopped_by = limit_reached(engine.state, engine.plan, gpus=self._gpus)
+        return self.stopped_by is not None
 
 
 class _Adapter:
@@ -96,11 +117,19 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]  # ray has no typ
         super().__init__()
         self.dispatcher = dispatcher
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Return the next trial's assignment, or that there is none."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial's assignment, or that there is none, or none yet."""
         assignment = self.dispatcher.next(trial_id)
-        # Never None: Ray would sleep and ask again.
-        return Searcher.FINISHED if assignment is None else asdict(assignment)
+        match assignment:
+            case Nothing.LEFT:
+                return str(Searcher.FINISHED)
+            case Nothing.LATER:
+                # Ray asks again while other trials run.
+                return None
+            case Assignment():
+                return asdict(assignment)
+            case _:
+                assert_never(assignment)
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False

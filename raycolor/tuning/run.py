@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from raycolor.errors import ConfigError
 from raycolor.plan import BUILT_IN, Plan
-from raycolor.study.engine import Engine
+from raycolor.study.configs import config_of
+from raycolor.study.engine import Engine, needs_test
 from raycolor.study.naming import trial_name
+from raycolor.study.records import Ending
 from raycolor.study.state import TrialState
 
 MAX_RETRIES = 3
@@ -42,15 +44,15 @@ class Shares:
     gpus: float
 
 
-def run_study(plan: Plan, engine: Engine) -> bool:
-    """Run a study's open and missing trials until they end or the time does.
+def run_study(plan: Plan, engine: Engine) -> Ending:
+    """Run a study's open and missing trials until they end, or the time or the money does.
 
     Args:
         plan: of the study.
         engine: of the study, after `begin`.
 
     Returns:
-        Whether the time budget ended it.
+        What ended it: `finished`, or the limit that was reached.
 
     Raises:
         ConfigError: the machines are too small for one trial, or the cluster is not reached.
@@ -69,25 +71,26 @@ def run_study(plan: Plan, engine: Engine) -> bool:
             StudyScheduler,
             StudySearcher,
         )
+        from raycolor.tuning.testing import score_test
         from raycolor.tuning.trainable import Assignment, StudyTrainable
 
         shares = _shares(plan)
 
         def assign(trial: TrialState) -> Assignment:
             name = trial_name(trial.number, trial.chosen)
-            config = plan.space.config(trial.chosen, seed=trial.seed, pretraining_seed=plan.seed)
             return Assignment(
                 number=trial.number,
                 name=name,
-                config=config.model_dump(mode="json"),
+                config=config_of(trial, plan).model_dump(mode="json"),
                 data=None if plan.data == BUILT_IN else plan.data,
                 folder=str((plan.folder / "checkpoints" / name).resolve()),
                 cache=str((plan.folder / "checkpoints").resolve()),
                 rungs=plan.rungs,
                 threads=shares.cpus,
+                silence_seconds=plan.space.study.guards.silence_seconds,
             )
 
-        dispatcher = Dispatcher(engine, assign, deadline=deadline)
+        dispatcher = Dispatcher(engine, assign, deadline=deadline, gpus=shares.gpus)
         tuner = tune.Tuner(
             tune.with_resources(StudyTrainable, {"cpu": shares.cpus, "gpu": shares.gpus}),
             tune_config=tune.TuneConfig(
@@ -110,7 +113,9 @@ def run_study(plan: Plan, engine: Engine) -> bool:
             ),
         )
         tuner.fit()
-        return dispatcher.out_of_time
+        if dispatcher.stopped_by is None and needs_test(engine.state, plan):
+            engine.note_test(score_test(plan, engine.state, cpus=shares.cpus, gpus=shares.gpus))
+        return "finished" if engine.finished else dispatcher.stopped_by or "interrupted"
 
 
 def _name_of(trial: object) -> str:

@@ -3,8 +3,10 @@
 torch is imported in `setup`, on the worker, so that the driver never pays for it.
 """
 
+import faulthandler
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,10 @@ from raycolor.errors import Diverged
 
 if TYPE_CHECKING:
     from raycolor.trial import Report
+
+
+HUNG = "hung.txt"
+"""File in a trial's folder with the stacks of a process that hung."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,8 @@ class Assignment:
     """What all trials of the study share."""
     rungs: tuple[int, ...]
     threads: int
+    silence_seconds: float | None
+    """Longest time of a step; a process that takes longer hangs and ends itself. None for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,8 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, or take it up at its own checkpoint."""
         assignment = Assignment(**config)
+        self._silence = assignment.silence_seconds
+        self._where = Path(assignment.folder) / HUNG
         self._reports: Iterator[Report] = _reports(assignment)
 
     def step(self) -> dict[str, Any]:
@@ -61,7 +71,8 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         Returns:
             An `Outcome` as `outcome`. Never `done`: Ray would not ask the scheduler then.
         """
-        return {"outcome": self._outcome()}
+        with _alive(self._silence, self._where):
+            return {"outcome": self._outcome()}
 
     def _outcome(self) -> Outcome:
         try:
@@ -83,6 +94,26 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         self._reports = iter(())  # frees the last trial's memory before the next one needs it
         self.setup(new_config)
         return True
+
+
+@contextmanager
+def _alive(seconds: float | None, where: Path) -> Iterator[None]:
+    """End this process if the block takes too long, and leave behind where it hung.
+
+    A hung kernel or driver call answers to no exception; the process as a whole has to go. Ray
+    notices at once, and the trial is taken up again from its checkpoint by another one.
+    """
+    if seconds is None:
+        yield
+        return
+    where.parent.mkdir(parents=True, exist_ok=True)
+    with where.open("w", encoding="utf-8") as file:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    where.unlink(missing_ok=True)
 
 
 def _reports(assignment: Assignment) -> "Iterator[Report]":

@@ -22,9 +22,9 @@ from PIL import Image
 
 from raycolor.plan import make_plan
 from raycolor.spaces.domains import Scalar
-from raycolor.study.engine import replay
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Ask, Fault, Record, References, Reported
+from raycolor.study.rules import replay
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

@@ -164,20 +164,20 @@ class Workers:
         """Work until the study is finished, or for some reports."""
         running: dict[int, Iterator[int]] = {}
         for _ in itertools.count() if most_reports is None else range(most_reports):
-            while len(running) < self.in_flight and (trial := engine.ask()) is not None:
-                running[trial.number] = self._points(trial)
+            while len(running) < self.in_flight and isinstance(trial := engine.ask(), TrialState):
+                running[trial.number] = self._points(trial, engine.plan)
             if not running:
                 return
             number = int(self.rng.choice(sorted(running)))
             if not self._step(engine, engine.state.trials[number], next(running[number])):
                 del running[number]
 
-    def _points(self, trial: TrialState) -> Iterator[int]:
+    def _points(self, trial: TrialState, plan: Plan) -> Iterator[int]:
         """Image counts of a trial's reports, from a checkpoint on, which it repeats."""
         last = self.checkpoints.get(trial.number, 0)
         if last > EVERY and self.rng.random() < 0.3:
             last -= EVERY  # the newest checkpoint is damaged
-        return iter(range(max(last, EVERY), BUDGET + 1, EVERY))
+        return iter(range(max(last, EVERY), plan.base.budget.images + 1, EVERY))
 
     def _step(self, engine: Engine, trial: TrialState, images: int) -> bool:
         """Report once; return whether the trial goes on."""

@@ -15,10 +15,11 @@ import pytest
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.plan import Plan
 from raycolor.spaces.domains import Scalar
-from raycolor.study.engine import Engine, Event, replay
+from raycolor.study.engine import Engine, Event
 from raycolor.study.journal import Journal, read_journal
 from raycolor.study.records import Ask, Fault, Record, References, Reported, Session
-from raycolor.study.state import fold
+from raycolor.study.rules import Nothing, replay
+from raycolor.study.state import TrialState, fold
 from tests.unit.study.fakes import (
     BUDGET,
     EVERY,
@@ -180,9 +181,10 @@ def test_open_trials_are_taken_up_before_new_ones_begin(begin: Begin, plan: Plan
     opened = [trial.number for trial in state.trials if trial.status == "open"]
     assert len(opened) > 1
     engine = begin(plan)
-    assert [trial.number for _ in opened if (trial := engine.ask())] == opened
+    handed_out = [engine.ask() for _ in opened]
+    assert [t.number for t in handed_out if isinstance(t, TrialState)] == opened
     new = engine.ask()
-    assert new is not None
+    assert isinstance(new, TrialState)
     assert new.number == len(state.trials)
 
 
@@ -194,8 +196,8 @@ def test_a_repeated_report_has_its_old_decision_and_is_not_written_twice(
 ) -> None:
     engine = begin(plan)
     first, second = engine.ask(), engine.ask()
-    assert first is not None
-    assert second is not None
+    assert isinstance(first, TrialState)
+    assert isinstance(second, TrialState)
     engine.report(first.number, EVERY, "adversarial", metrics(50.0, EVERY))
     decision = engine.report(second.number, EVERY, "adversarial", metrics(60.0, EVERY))
     assert decision.action == "prune"
@@ -214,7 +216,7 @@ def test_a_repeated_report_leaves_the_rungs_alone(begin: Begin, plan: Plan) -> N
         result = []
         for value in (50.0, 70.0, 55.0, 40.0, 45.0):
             trial = engine.ask()
-            assert trial is not None
+            assert isinstance(trial, TrialState)
             for _ in range(3 if repeat else 1):
                 decision = engine.report(trial.number, EVERY, "", metrics(value, EVERY))
             result.append(repr(decision))
@@ -239,7 +241,7 @@ def test_a_finished_study_has_nothing_to_hand_out(begin: Begin, plan: Plan) -> N
     run(plan)
     engine = begin(plan)
     assert engine.finished
-    assert engine.ask() is None
+    assert engine.ask() is Nothing.LEFT
 
 
 def test_a_study_is_finished_when_every_trial_of_the_plan_has_ended(
@@ -248,9 +250,9 @@ def test_a_study_is_finished_when_every_trial_of_the_plan_has_ended(
     engine = begin(make(tmp_path, trials=2))
     assert not engine.finished
     first, second = engine.ask(), engine.ask()
-    assert first is not None
-    assert second is not None
-    assert engine.ask() is None
+    assert isinstance(first, TrialState)
+    assert isinstance(second, TrialState)
+    assert engine.ask() is Nothing.LEFT
     engine.report(first.number, EVERY, "", metrics(50.0, EVERY))
     assert engine.report(second.number, EVERY, "", metrics(60.0, EVERY)).action == "prune"
     assert not engine.finished
@@ -294,9 +296,9 @@ def test_what_may_change_at_a_resume(tmp_path: Path, plan: Plan) -> None:
             "study.scheduler.reduction: was 3, is now 2",
         ),
         (
-            SPACE.replace("budget.images: 144", "budget.images: 288"),
+            SPACE.replace("budget.images: 144", "budget.images: 96"),
             {},
-            "fixed.budget.images: was 144, is now 288",
+            "fixed.budget.images: was 144, is now 96; it can only grow",
         ),
         (
             SPACE,
@@ -314,8 +316,8 @@ def test_another_plan_in_the_same_folder_is_refused(
         Engine(changed, journal)
     head, *lines = str(caught.value).splitlines()
     assert head == (
-        f"{plan.folder}: holds a study with another plan; choose another --study, or give the old "
-        "values:"
+        f"{plan.folder}: holds a study with another plan; give the old values, choose another "
+        "--study, or move the old one aside with --fresh:"
     )
     assert f"  {difference}" in lines
     assert read_journal(plan.folder / "journal") == before
@@ -339,8 +341,8 @@ def test_a_value_that_is_no_number_ends_that_trial_only(
 ) -> None:
     engine = begin(plan)
     sick, well = engine.ask(), engine.ask()
-    assert sick is not None
-    assert well is not None
+    assert isinstance(sick, TrialState)
+    assert isinstance(well, TrialState)
     decision = engine.report(sick.number, EVERY, "adversarial", metrics(value, EVERY))
     assert (decision.action, decision.rung) == ("prune", EVERY)
     assert decision.reason == "the objective is not a finite number at 16 images"
@@ -352,7 +354,7 @@ def test_a_value_that_is_no_number_ends_that_trial_only(
 def test_a_missing_value_may_be_none(begin: Begin, plan: Plan) -> None:
     engine = begin(plan)
     trial = engine.ask()
-    assert trial is not None
+    assert isinstance(trial, TrialState)
     lacking: dict[str, Any] = {**metrics(None, EVERY), OBJECTIVE: None}
     assert engine.report(trial.number, EVERY, "", lacking).action == "prune"
     assert OBJECTIVE not in engine.state.trials[0].last_metrics
@@ -363,9 +365,9 @@ def test_a_final_fault_ends_that_trial_only_and_counts_as_the_worst(
 ) -> None:
     engine = begin(plan)
     broken, well, worse = engine.ask(), engine.ask(), engine.ask()
-    assert broken is not None
-    assert well is not None
-    assert worse is not None
+    assert isinstance(broken, TrialState)
+    assert isinstance(well, TrialState)
+    assert isinstance(worse, TrialState)
     engine.fault(broken.number, "first", final=False)
     engine.fault(broken.number, "Traceback:\nthe worker died", final=True)
     engine.fault(broken.number, "heard twice", final=True)
@@ -376,7 +378,7 @@ def test_a_final_fault_ends_that_trial_only_and_counts_as_the_worst(
     # The trial that failed stands on the first rung, so the next one there is not the first.
     decision = engine.report(well.number, EVERY, "", metrics(50.0, EVERY))
     assert (decision.action, decision.standing, decision.cutoff) == ("go_on", 1, math.inf)
-    assert engine.ask() is not None
+    assert isinstance(engine.ask(), TrialState)
     assert replay(plan, read_journal(plan.folder / "journal")) == []
 
 
@@ -387,7 +389,7 @@ def test_a_final_fault_counts_in_the_next_session_too(begin: Begin, plan: Plan) 
         engine.fault(0, "died", final=True)
     engine = begin(plan)
     trial = engine.ask()
-    assert trial is not None
+    assert isinstance(trial, TrialState)
     assert engine.report(trial.number, EVERY, "", metrics(50.0, EVERY)).standing == 1
     assert replay(plan, read_journal(plan.folder / "journal")) == []
 
@@ -420,7 +422,7 @@ def test_what_the_storage_refused_has_not_happened(
 def test_a_fault_whose_text_no_file_can_hold(begin: Begin, plan: Plan) -> None:
     engine = begin(plan)
     trial = engine.ask()
-    assert trial is not None
+    assert isinstance(trial, TrialState)
     engine.fault(trial.number, "no such file: '\udcff.png'", final=True)
     (fault,) = fold(read_journal(plan.folder / "journal")).trials[0].faults
     assert fault.text == r"no such file: '\udcff.png'"

@@ -1,0 +1,51 @@
+"""The winner's seeds on the test split, on a worker: the driver may have no GPU and no torch."""
+
+from pathlib import Path
+
+from raycolor.plan import BUILT_IN, Plan
+from raycolor.study.engine import to_test
+from raycolor.study.naming import trial_name
+from raycolor.study.state import StudyState
+
+
+def score_test(
+    plan: Plan, state: StudyState, *, cpus: int, gpus: float
+) -> dict[str, dict[str, float]]:
+    """Score the confirming trials of the winner on the test split.
+
+    Args:
+        plan: of the study.
+        state: of the study; its winner is confirmed.
+        cpus: cores, and threads, of the worker.
+        gpus: of the worker.
+
+    Returns:
+        Scores by the trials' numbers, and of `gray` and `truth`.
+    """
+    import ray
+
+    files = {
+        str(trial.number): str(
+            (plan.folder / "checkpoints").resolve()
+            / trial_name(trial.number, trial.chosen)
+            / f"best_{trial.best_images(plan.objective)}.safetensors"
+        )
+        for trial in to_test(state, plan)
+    }
+    data = None if plan.data == BUILT_IN else plan.data
+    remote = ray.remote(num_cpus=cpus, num_gpus=gpus)(_score)
+    scores: dict[str, dict[str, float]] = ray.get(remote.remote(files, data, cpus))
+    return scores
+
+
+def _score(files: dict[str, str], data: str | None, threads: int) -> dict[str, dict[str, float]]:
+    import torch
+
+    from raycolor.data import PHOTOS, open_prepared
+    from raycolor.scoring import score_generators
+
+    torch.set_num_threads(threads)
+    prepared = open_prepared(PHOTOS if data is None else Path(data))
+    return score_generators(
+        {name: Path(path) for name, path in files.items()}, prepared, split="test"
+    )
