@@ -4,6 +4,7 @@ from rich.console import Console
 
 from raycolor.plan import Plan
 from raycolor.spaces.domains import Choice, Domain
+from raycolor.study.confirmation import verdict
 from raycolor.study.findings import Findings
 from raycolor.study.importance import LEAST_TRIALS
 from raycolor.study.live import duration
@@ -30,7 +31,9 @@ def print_findings(console: Console, found: Findings, plan: Plan) -> None:
             medians = ", ".join(f"{name}: {median:.1f}" for name, median in item.medians)
             _line(console, f"  {short_path(item.path):<{width}}  {item.verdict}; {medians}")
     _heading(console, "How sure is it")
-    if found.lead is not None:
+    if found.confirmed:
+        _line(console, verdict(found.confirmed))
+    elif found.lead is not None:
         _line(console, found.lead.verdict)
     for correlation in found.correlations:
         _line(

@@ -6,6 +6,7 @@ and their spread says whether the winner is clear. Only then is the test split l
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,6 +128,20 @@ def winner(state: StudyState, plan: Plan) -> TrialState | None:
     return state.best_trial(plan.objective)
 
 
+def _chance(best: Confirmed, second: Confirmed) -> float:
+    """Probability of so large a lead of one configuration if its scores are as the other's."""
+    from scipy.stats import ttest_ind
+
+    if max(best.spread, second.spread) <= 1e-9 * abs(second.mean):
+        # Without any spread the test has nothing to divide by.
+        return 0.0 if best.mean < second.mean else 1.0
+    with warnings.catch_warnings():
+        # Of seeds that are nearly equal: what the test says of them is right enough.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        test = ttest_ind(best.scores, second.scores, equal_var=False, alternative="less")
+    return float(test.pvalue)
+
+
 def verdict(found: list[Confirmed]) -> str:
     """Say whether the winner is clear or tied.
 
@@ -152,15 +167,7 @@ def verdict(found: list[Confirmed]) -> str:
         return f"{text} One seed each does not tell a clear winner from a tie."
     if not math.isfinite(second.mean):
         return f"{text} The winner is clear: a seed of the next did not train to its end."
-    from scipy.stats import ttest_ind
-
-    if len(set(best.scores) | set(second.scores)) == 1:
-        chance = 1.0
-    else:
-        chance = float(
-            ttest_ind(best.scores, second.scores, equal_var=False, alternative="less").pvalue
-        )
-    # NaN, where neither has any spread, is no tie.
+    chance = _chance(best, second)
     if chance > SURE:
         return f"{text} Their seeds overlap: take the two as tied (chance {chance:.2f})."
     return f"{text} The winner is clear (chance {chance:.3f})."

@@ -5,6 +5,7 @@ import re
 
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan
+from raycolor.study.guards import SATURATED_REPORTS, is_saturated
 from raycolor.study.naming import short_path, trial_name, value_text
 from raycolor.study.records import Reported
 from raycolor.study.standings import values_at
@@ -48,6 +49,10 @@ def explain(trial: TrialState, state: StudyState, plan: Plan) -> list[str]:
         Sentences, in the order in which things happened; the first says how it ended.
     """
     sentences = [_ending(trial, plan), _settings(trial)]
+    if trial.confirms is not None:
+        original = state.trials[trial.confirms]
+        name = trial_name(original.number, original.chosen)
+        sentences.append(f"It confirms {name}: the same settings with other seeds, never pruned.")
     sentences += [f"It began with the seed {trial.seed}."]
     events: list[tuple[float, str]] = [
         (report.time, text)
@@ -64,6 +69,12 @@ def explain(trial: TrialState, state: StudyState, plan: Plan) -> list[str]:
     sentences += [text for _, text in sorted(events)]
     if trial.reports:
         sentences.append(_best(trial, state, plan))
+    if is_saturated([(report.stage, report.metrics) for report in trial.reports]):
+        sentences.append(
+            f"Its discriminator has told nearly all patches apart in the last {SATURATED_REPORTS} "
+            "reports. That is no sickness, but the generator may learn little more; a lower "
+            "learning rate of the discriminator may help."
+        )
     return sentences
 
 
@@ -99,6 +110,11 @@ def _decision(trial: TrialState, report: Reported, state: StudyState, plan: Plan
         return (
             f"At {images} its {plan.objective} was {value}, no finite number: such a trial counts "
             "as the worst of its rung and is stopped at once."
+        )
+    if decision.guard is not None:
+        return (
+            f"At {images} the guard {decision.guard} ended it: {decision.reason}. It counts as the "
+            "worst of the next rung."
         )
     if decision.rung is None:
         return None
@@ -136,7 +152,7 @@ def _best(trial: TrialState, state: StudyState, plan: Plan) -> str:
     best = trial.best(plan.objective)
     if not math.isfinite(best):
         return "It never had a finite score."
-    ahead = sum(other.best(plan.objective) < best for other in state.trials)
+    ahead = sum(other.best(plan.objective) < best for other in state.searched)
     place = "the best of the study" if ahead == 0 else f"number {ahead + 1} of the study"
     return (
         f"Its best score was {best:.2f}, at {trial.best_images(plan.objective):,} images, "

@@ -1,7 +1,15 @@
-"""How long a study will still take, from its measured speed and the survival that halving means."""
+"""How long a study will still take: measured speeds, and the survival that halving means.
+
+Backbones differ in speed several times, so images are weighed by the seconds that one took with its
+backbone, evaluation included. How many trials run at once follows from how much of their time
+passed in how much of ours.
+"""
+
+from statistics import fmean
 
 from raycolor.plan import Plan
-from raycolor.study.state import StudyState
+from raycolor.study.confirmation import wanted
+from raycolor.study.state import StudyState, TrialState
 
 
 def expected_images(plan: Plan, images_seen: int = 0) -> float:
@@ -19,35 +27,83 @@ def expected_images(plan: Plan, images_seen: int = 0) -> float:
     return expected + alive * (end - position)
 
 
-def remaining_images(state: StudyState, plan: Plan) -> float:
-    """Expected training images until the study is finished."""
-    opened = sum(
-        expected_images(plan, trial.images_seen) for trial in state.trials if trial.status == "open"
-    )
-    missing = max(0, plan.trials - len(state.trials))
-    return opened + missing * expected_images(plan)
+def remaining_trial_seconds(state: StudyState, plan: Plan) -> float | None:
+    """Expected seconds of trials until the study is finished, or None before any was measured."""
+    speeds = seconds_per_image(state, plan)
+    if not speeds:
+        return None
+    # What no trial has measured is taken to be as the others.
+    backbones = [_backbone(trial, plan) for trial in state.trials]
+    typical = fmean(speeds[backbone] for backbone in backbones if backbone in speeds)
+    end = plan.base.budget.images
+    seconds = 0.0
+    for trial in state.trials:
+        if trial.status == "open":
+            left = float(end - trial.images_seen)
+            if trial.phase == "search":
+                left = expected_images(plan, trial.images_seen)
+            seconds += left * speeds.get(_backbone(trial, plan), typical)
+    missing = max(0, plan.trials - len(state.searched))
+    seconds += missing * expected_images(plan) * typical
+    return seconds + _confirming_images(state, plan, missing) * typical
+
+
+def _confirming_images(state: StudyState, plan: Plan, missing: int) -> float:
+    """Training images of confirming trials that have not begun."""
+    confirm, end = plan.space.study.confirm, plan.base.budget.images
+    if confirm.top is None:
+        return 0.0
+    if missing or any(trial.status == "open" for trial in state.searched):
+        return float(plan.confirming_cost())
+    return float(len(wanted(state, plan)) * end)
 
 
 def remaining_seconds(
-    state: StudyState, plan: Plan, *, images_before: int, elapsed_s: float
+    state: StudyState, plan: Plan, *, seconds_before: float, elapsed_s: float
 ) -> float | None:
     """Expected seconds until the study is finished, or None before the first report.
 
     Args:
         state: of the study.
         plan: of the study.
-        images_before: images of all trials when this session began.
+        seconds_before: of all trials when this session began.
         elapsed_s: seconds since then.
     """
-    images = total_images(state) - images_before
-    if images <= 0 or elapsed_s <= 0:
+    worked = total_seconds(state) - seconds_before
+    left = remaining_trial_seconds(state, plan)
+    if left is None or worked <= 0 or elapsed_s <= 0:
         return None
-    seconds = remaining_images(state, plan) * elapsed_s / images
+    seconds = left * elapsed_s / worked
     if plan.time_budget_s is not None:
         seconds = min(seconds, max(0.0, plan.time_budget_s - elapsed_s))
     return seconds
 
 
-def total_images(state: StudyState) -> int:
-    """Training images of all trials so far."""
-    return sum(trial.images_seen for trial in state.trials)
+def seconds_per_image(state: StudyState, plan: Plan) -> dict[str, float]:
+    """Return seconds of training and evaluation an image by backbone, as far as measured."""
+    images: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    for trial in state.trials:
+        backbone = _backbone(trial, plan)
+        images[backbone] = images.get(backbone, 0) + trial.images_seen
+        seconds[backbone] = seconds.get(backbone, 0.0) + trial_seconds(trial)
+    return {
+        backbone: seconds[backbone] / number
+        for backbone, number in images.items()
+        if number and seconds[backbone] > 0
+    }
+
+
+def trial_seconds(trial: TrialState) -> float:
+    """Seconds of training and evaluation up to a trial's last report."""
+    metrics = trial.last_metrics
+    return metrics.get("train_seconds", 0.0) + metrics.get("evaluate_seconds", 0.0)
+
+
+def total_seconds(state: StudyState) -> float:
+    """Seconds of all trials so far, which ran side by side."""
+    return float(sum(trial_seconds(trial) for trial in state.trials))
+
+
+def _backbone(trial: TrialState, plan: Plan) -> str:
+    return str(trial.chosen.get("generator.backbone", plan.base.generator.backbone))

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from raycolor.plan import Plan
+from raycolor.study.confirmation import winner
 from raycolor.study.engine import Event
-from raycolor.study.forecast import remaining_seconds, total_images
+from raycolor.study.forecast import remaining_seconds, total_seconds
 from raycolor.study.leaderboard import gray_score
 from raycolor.study.naming import short_path, trial_name, value_text
 from raycolor.study.records import Ask, Fault, Reported
@@ -35,14 +36,14 @@ class LiveView:
         self._console = console
         self._clock = clock
         self._state = StudyState()
-        self._images_before = 0
+        self._seconds_before = 0.0
         self._started = clock()
         self._live: Live | None = None
 
     def start(self, state: StudyState) -> None:
         """Begin to show."""
         self._state = state
-        self._images_before = total_images(state)
+        self._seconds_before = total_seconds(state)
         self._started = self._clock()
         if self._console.is_terminal:
             self._live = Live(
@@ -103,7 +104,7 @@ class LiveView:
         return remaining_seconds(
             self._state,
             self._plan,
-            images_before=self._images_before,
+            seconds_before=self._seconds_before,
             elapsed_s=self._clock() - self._started,
         )
 
@@ -113,13 +114,16 @@ class LiveView:
 
     def _headline(self) -> Text:
         state, plan = self._state, self._plan
-        best = state.best_trial(plan.objective)
+        best = winner(state, plan)
         gray = gray_score(state, plan)
-        ended = sum(trial.status != "open" for trial in state.trials)
-        pruned = sum(trial.status == "pruned" for trial in state.trials)
+        ended = sum(trial.status != "open" for trial in state.searched)
+        pruned = sum(trial.status == "pruned" for trial in state.searched)
         text = Text()
         text.append(f"{plan.study}", style="bold")
         text.append(f"  {ended} of {plan.trials} trials ended, {pruned} pruned")
+        if again := [trial for trial in state.trials if trial.phase == "confirm"]:
+            done = sum(trial.status != "open" for trial in again)
+            text.append(f", {done} of {len(again)} confirmed")
         eta = self._eta()
         left = "starting" if eta is None else f"about {duration(eta)} left"
         text.append(f"  |  {duration(self._clock() - self._started)} elapsed, {left}\n")

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from raycolor.plan import Plan
 from raycolor.spaces.domains import Choice, Domain, LogUniform, Scalar
+from raycolor.study.confirmation import winner
 from raycolor.study.importance import Importance
 from raycolor.study.naming import short_path, trial_name, value_text
 from raycolor.study.state import Status, StudyState, TrialState
@@ -35,7 +36,7 @@ MOST_LINES = 60
 def race(state: StudyState, plan: Plan, gray: float | None) -> go.Figure:
     """Draw the objective over images seen for all trials, with rungs and where trials ended."""
     figure = _figure("images seen", "best distance so far")
-    best = state.best_trial(plan.objective)
+    best = winner(state, plan)
     for status in ("pruned", "failed", "completed", "open"):
         trials = [t for t in state.trials if t.status == status and t is not best and t.reports]
         _add_curves(figure, trials, plan, name=status, color=COLORS[status], width=1.5)

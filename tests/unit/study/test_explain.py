@@ -1,6 +1,7 @@
 """The story of a trial in plain words."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan
 from raycolor.study.explain import explain, find_trial
+from raycolor.study.records import Reported
 from raycolor.study.state import StudyState, fold
-from tests.unit.study.fakes import Told, Workers, make, run, sick_curve
+from tests.unit.study.fakes import SPACE, Told, Workers, make, run, sick_curve
 
 
 @pytest.fixture
@@ -110,3 +112,36 @@ def test_a_trial_that_is_not_there(told: Told, wanted: str) -> None:
 def test_a_study_without_trials() -> None:
     with pytest.raises(ConfigError, match="no trial yet"):
         find_trial(StudyState(), "0")
+
+
+def test_a_guard_is_named_with_its_numbers(told: Told, plan: Plan) -> None:
+    number = told.ask()
+    told.report(number, 16, 90.0)
+    report = told.records[-1]
+    assert isinstance(report, Reported)
+    reason = "the discriminator guesses: its accuracy was within 0.02 of 0.5"
+    guarded = replace(
+        report.decision, action="prune", guard="discriminator_at_chance", reason=reason
+    )
+    told.records[-1] = replace(report, decision=guarded)
+    assert f"At 16 images the guard discriminator_at_chance ended it: {reason}." in story(
+        told, number, plan
+    )
+
+
+def test_a_saturated_discriminator_is_a_warning(told: Told, plan: Plan) -> None:
+    for images in range(32, 145, 16):
+        told.report(0, images, 60.0)
+        told.state.trials[0].last_metrics["discriminator_accuracy"] = 1.0
+    assert "told nearly all patches apart in the last 5 reports" in story(told, 0, plan)
+
+
+def test_a_confirming_trial_says_what_it_confirms(tmp_path: Path) -> None:
+    text = SPACE.replace("  scheduler:", "  confirm: {top: 1, seeds: 1}\n  scheduler:")
+    plan = make(tmp_path, text)
+    state = fold(run(plan))
+    again = next(trial for trial in state.trials if trial.phase == "confirm")
+    assert any(
+        sentence.startswith(f"It confirms {again.confirms:03d}_")
+        for sentence in explain(again, state, plan)
+    )

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from raycolor.plan import Plan
 from raycolor.study.forecast import (
     expected_images,
-    remaining_images,
     remaining_seconds,
-    total_images,
+    remaining_trial_seconds,
+    seconds_per_image,
+    total_seconds,
 )
-from tests.unit.study.fakes import BUDGET, RUNGS, Told, make
+from tests.unit.study.fakes import BUDGET, RUNGS, SPACE, Told, make
 
 
 @pytest.fixture(scope="module")
@@ -54,47 +55,77 @@ def test_without_rungs_all_is_left(tmp_path: Path) -> None:
     assert expected_images(plan, 48) == BUDGET - 48
 
 
+PER_IMAGE = 1 / 20
+"""Seconds an image of the fakes' trials."""
+
+
 def test_what_remains_is_open_and_missing_trials(plan: Plan) -> None:
     told = Told()
-    assert remaining_images(told.state, plan) == pytest.approx(8 * expected_images(plan))
     told.report(told.ask(), 48, 60.0)
     told.report(told.ask(), 16, 90.0, "prune")
     told.fault(told.ask())
     told.ask()
-    assert remaining_images(told.state, plan) == pytest.approx(96 + 5 * expected_images(plan))
-    assert total_images(told.state) == 64
+    seconds = (96 + 5 * expected_images(plan)) * PER_IMAGE
+    assert remaining_trial_seconds(told.state, plan) == pytest.approx(seconds)
+    assert total_seconds(told.state) == pytest.approx(64 * PER_IMAGE)
+
+
+def test_a_slow_backbone_is_forecast_to_be_slow(plan: Plan) -> None:
+    told = Told()
+    for backbone, slower in (("scratch", 1.0), ("efficientnet_lite0", 4.0)):
+        number = told.ask(generator__backbone=backbone)
+        told.report(number, 48, 60.0)
+        metrics = told.state.trials[number].last_metrics
+        metrics["train_seconds"] = 48 * PER_IMAGE * slower
+    state = told.state
+    speeds = seconds_per_image(state, plan)
+    assert speeds["efficientnet_lite0"] == pytest.approx(4 * speeds["scratch"])
+    # Both open trials have 96 images left; the six missing ones are as the two on average.
+    seconds = 96 * (1 + 4) + 6 * expected_images(plan) * 2.5
+    assert remaining_trial_seconds(state, plan) == pytest.approx(seconds * PER_IMAGE)
+
+
+def test_confirming_trials_are_counted_to_their_end(tmp_path: Path) -> None:
+    text = SPACE.replace("  scheduler:", "  confirm: {top: 2, seeds: 3}\n  scheduler:")
+    plan = make(tmp_path, text)
+    told = Told()
+    for value in range(8):
+        told.report(told.ask(), BUDGET, 60.0 + value, "end")
+    assert remaining_trial_seconds(told.state, plan) == pytest.approx(6 * BUDGET * PER_IMAGE)
 
 
 def test_a_finished_study_takes_no_longer(plan: Plan) -> None:
     told = Told()
     for _ in range(9):
         told.report(told.ask(), 144, 60.0, "end")
-    assert remaining_images(told.state, plan) == 0
-    assert remaining_seconds(told.state, plan, images_before=0, elapsed_s=60.0) == 0
+    assert remaining_trial_seconds(told.state, plan) == 0
+    assert remaining_seconds(told.state, plan, seconds_before=0.0, elapsed_s=60.0) == 0
 
 
-def test_seconds_follow_from_the_speed_of_this_session(plan: Plan) -> None:
+def test_seconds_follow_from_how_much_ran_at_once(plan: Plan) -> None:
     told = Told()
     told.report(told.ask(), 48, 60.0)
     told.report(told.ask(), 32, 60.0)
     state = told.state
-    # 80 images, 30 of them by an earlier session, in 10 s: 5 images a second.
-    seconds = remaining_seconds(state, plan, images_before=30, elapsed_s=10.0)
-    assert seconds == pytest.approx(remaining_images(state, plan) / 5)
+    # 4 s of trials, 1.5 of them in an earlier session, in 1 s: two and a half at once.
+    seconds = remaining_seconds(state, plan, seconds_before=1.5, elapsed_s=1.0)
+    left = remaining_trial_seconds(state, plan)
+    assert left is not None
+    assert seconds == pytest.approx(left / 2.5)
 
 
 def test_no_forecast_before_the_first_report_of_a_session(plan: Plan) -> None:
     told = Told()
     told.report(told.ask(), 48, 60.0)
-    assert remaining_seconds(told.state, plan, images_before=48, elapsed_s=10.0) is None
-    assert remaining_seconds(Told().state, plan, images_before=0, elapsed_s=10.0) is None
+    before = total_seconds(told.state)
+    assert remaining_seconds(told.state, plan, seconds_before=before, elapsed_s=10.0) is None
+    assert remaining_seconds(Told().state, plan, seconds_before=0.0, elapsed_s=10.0) is None
 
 
-@pytest.mark.parametrize(("elapsed", "left"), [(10.0, 50.0), (59.0, 1.0), (70.0, 0.0)])
+@pytest.mark.parametrize(("elapsed", "left"), [(30.0, 30.0), (59.0, 1.0), (70.0, 0.0)])
 def test_a_time_budget_ends_the_forecast(tmp_path: Path, elapsed: float, left: float) -> None:
     plan = make(tmp_path, time_budget_s=60.0)
     told = Told()
     told.report(told.ask(), 16, 60.0)
-    assert remaining_seconds(told.state, plan, images_before=0, elapsed_s=elapsed) == pytest.approx(
-        left
-    )
+    found = remaining_seconds(told.state, plan, seconds_before=0.0, elapsed_s=elapsed)
+    assert found == pytest.approx(left)

@@ -9,12 +9,14 @@ import pytest
 
 from raycolor.errors import CheckpointError
 from raycolor.plan import Plan
+from raycolor.study.engine import to_test
 from raycolor.study.findings import findings
 from raycolor.study.leaderboard import rows
 from raycolor.study.naming import trial_name
 from raycolor.study.page.write import MOST_PICTURED, MOST_ROWS, write_page
+from raycolor.study.records import FinalScores
 from raycolor.study.state import StudyState, fold
-from tests.unit.study.fakes import SPACE, Told, Workers, make, run
+from tests.unit.study.fakes import FD, SPACE, Told, Workers, make, run
 from tests.unit.study.page.studies import page_of, sick_study
 
 
@@ -185,3 +187,17 @@ def test_writing_replaces_the_older_page_or_nothing(
 
 def test_the_template_uses_all_that_it_is_given(text: str) -> None:
     assert not re.search(r"\{\{|\{%", text[: text.index('id="charts"')])
+
+
+def test_a_confirmed_study_tells_means_spread_and_the_test(tmp_path: Path) -> None:
+    confirm = "  confirm: {top: 2, seeds: 2}\n  scheduler:"
+    plan = make(tmp_path, SPACE.replace("  scheduler:", confirm), trials=12)
+    records = run(plan, Workers())
+    state = fold(records)
+    scores = {str(trial.number): {FD: 61.0} for trial in to_test(state, plan)}
+    state.apply(FinalScores(time=state.last_time, scores={**scores, "gray": {FD: 80.0}}))
+    text = page_of(state, plan)
+    Page(text)
+    assert "other seeds the configuration of trial" in text
+    assert f"On the test split, looked at once: {FD} 61.00" in text
+    assert "grey pictures 80.00" in text
