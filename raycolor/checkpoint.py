@@ -6,6 +6,8 @@ SHA-256 of that description and of names, shapes and bytes of all tensors.
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from raycolor import storage
 from raycolor.errors import CheckpointError
 from raycolor.files import replacing
 
@@ -28,7 +31,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
         about: a description that JSON can hold.
 
     Raises:
-        CheckpointError: the storage refuses.
+        StorageError: the storage refuses, and went on refusing.
     """
     # Copies, since safetensors refuses tensors that share memory.
     contents = {
@@ -37,14 +40,19 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     }
     description = json.dumps(dict(about))
     metadata = {"about": description, "sha256": _digest(description, contents)}
-    try:
-        with replacing(path) as beside:
-            save_file(contents, beside, metadata=metadata)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be written ({error}); make room or mend the storage, then give the "
-            "same command again"
-        ) from error
+
+    def attempt() -> None:
+        try:
+            with replacing(path) as beside:
+                save_file(contents, beside, metadata=metadata)
+        except SafetensorError as error:
+            # It wraps what the system said; the tensors themselves are of kinds that it takes.
+            code = re.search(r"os error (\d+)", str(error))
+            raise (
+                OSError(int(code[1]), os.strerror(int(code[1]))) if code else OSError(str(error))
+            ) from error
+
+    storage.PATIENCE.write(path, attempt)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

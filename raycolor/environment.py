@@ -1,4 +1,4 @@
-"""What a study ran on: versions, hardware, code."""
+"""What a study or a run ran on: versions, hardware, code."""
 
 import os
 import platform
@@ -24,7 +24,14 @@ PACKAGES = (
 
 
 def describe_environment() -> dict[str, Any]:
-    """Collect versions and hardware of this process's machine; imports none of the packages."""
+    """Collect versions, code and hardware of this process's machine.
+
+    None of the packages is imported, so that it takes a fraction of a second. What cannot be found
+    out is None.
+
+    Returns:
+        Plain values for JSON, without any path of the machine.
+    """
     versions = {}
     for package in PACKAGES:
         try:
@@ -33,31 +40,66 @@ def describe_environment() -> dict[str, Any]:
             versions[package] = "not installed"
     return {
         "raycolor": __version__,
-        "commit": _commit(),
+        **_checkout(),
         "python": platform.python_version(),
         "packages": versions,
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "cores": available_cores(),
+        "memory_gib": _memory_gib(),
+        "gpus": _gpus(),
     }
 
 
-def _commit() -> str | None:
-    """Return the checkout's commit, with `+changes` if it was changed since; None outside one."""
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _checkout() -> dict[str, Any]:
+    """Name the checkout's commit, and tell whether files of it were changed since."""
     root = Path(__file__).parent.parent
+    nothing = {"commit": None, "changed": None}
     if not (root / ".git").exists():
-        return None
+        return nothing
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+changes" if _git(root, "status", "--porcelain", "-uno") else "")
+        commit = _said("git", "-C", str(root), "rev-parse", "HEAD")
+        changes = _said("git", "-C", str(root), "status", "--porcelain", "-uno")
     except (OSError, subprocess.SubprocessError):
+        return nothing
+    return {"commit": commit, "changed": bool(changes)}
+
+
+def _memory_gib() -> float | None:
+    """Measure the machine's memory in GiB."""
+    try:
+        pages = os.sysconf("SC_PHYS_PAGES")
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**30, 2)
+    except (OSError, ValueError):
         return None
 
 
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=5
-    )
+def _gpus() -> list[dict[str, Any]]:
+    """Name NVIDIA's GPUs, their memory and driver, as its own tool tells them; none without it."""
+    wanted = ("name", "memory.total", "driver_version")
+    query = ("nvidia-smi", f"--query-gpu={','.join(wanted)}", "--format=csv,noheader,nounits")
+    try:
+        lines = _said(*query).splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
+    # A name may hold a comma; memory and driver do not.
+    found = [line.rsplit(",", 2) for line in lines if line.count(",") >= 2]
+    return [
+        {"name": name.strip(), "memory_mib": memory.strip(), "driver": driver.strip()}
+        for name, memory, driver in found
+    ]
+
+
+def _said(*words: str) -> str:
+    """Run a command and return what it says."""
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
 
 

@@ -54,7 +54,8 @@ class Evaluator:
 
     Attributes:
         truth: the crops, sRGB.
-        references: scores of `gray` and `truth` under the names of a report.
+        references: scores of `gray` and `truth` under the names of a report, and `crops`, over how
+            many they are.
     """
 
     def __init__(
@@ -139,11 +140,12 @@ class Evaluator:
         return self.truth[self._shown]
 
     def _reference_scores(self) -> dict[str, dict[str, float]]:
+        number = {"crops": float(len(self.truth))}
         truth = {
             self._config.fid_key: 0.0,
             "colorfulness": float(colorfulness(self.truth).mean()),
         }
-        return {"gray": self.evaluate(gray).scores, "truth": truth}
+        return {"gray": self.evaluate(gray).scores | number, "truth": truth | number}
 
     def _features(self, rgb_u8: Tensor) -> Tensor:
         batches = rgb_u8.split(self._config.evaluation.batch_size)

@@ -1,9 +1,13 @@
 """Files that are complete or absent."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PART = ".part"
+"""Ending of a file that is being written; a process that was killed may leave one behind."""
 
 
 @contextmanager
@@ -19,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
         Where to write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not the process's number: another machine that shares the storage may have the same.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
         yield beside
         with beside.open("rb") as written:

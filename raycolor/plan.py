@@ -23,6 +23,8 @@ from raycolor.spaces.space import DEFAULT_TRIALS, MOST_CONCURRENT, MOST_TRIALS, 
 BUILT_IN = "photos"
 """Name of the data set that ships with raycolor."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How s3://bucket and the like begin; as a path they have one slash."""
 FOLDER_RULE = "use at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
 
 
@@ -173,7 +175,7 @@ class Plan:
         if self.space.baseline:
             lines.append("Baseline   the first trial, which the others have to beat:")
             lines.append("  " + ", ".join(f"{p}={v}" for p, v in self.space.baseline.items()))
-        lines.append("Search")
+        lines.append("Search" if self.space.search else "Search     nothing: trials differ by seed")
         width = max((len(path) for path in self.space.search), default=0)
         for path, domain in self.space.search.items():
             text = domain.model_dump(mode="json", exclude={"kind", "when"})
@@ -223,6 +225,11 @@ def make_plan(
             )
     if not 0 <= seed < 2**32:
         problems.append(f"--seed {seed}: give a number from 0 to {2**32 - 1}")
+    if ADDRESS.match(str(out)):
+        problems.append(
+            f"--out {out}: is an address, but a study lies in a folder; give one, on a cluster one "
+            "of a network file system (as NFS) that all machines have"
+        )
     if study is not None and not FOLDER_NAME.fullmatch(study):
         problems.append(f"--study {study!r}: becomes a folder's name; {FOLDER_RULE}")
     loaded: Space | None = None

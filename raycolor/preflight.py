@@ -34,12 +34,22 @@ def check_before_trials(plan: Plan) -> str:
     Raises:
         RaycolorError: what is missing or does not fit, and the remedy.
     """
-    data = open_data(plan)
-    if problems := list(data_problems(plan.space, data)):
-        raise ConfigError("\n".join(problems))
+    data = check_data(plan)
     verify(data)
     efficientnet_lite0_path()
     return data.fingerprint
+
+
+def check_data(plan: Plan) -> PreparedData:
+    """Check the data set as far as can be told without reading its pixels.
+
+    Raises:
+        RaycolorError: it is missing, or does not fit the plan.
+    """
+    data = open_data(plan)
+    if problems := list(data_problems(plan.space, data)):
+        raise ConfigError("\n".join(problems))
+    return data
 
 
 def open_data(plan: Plan) -> PreparedData:

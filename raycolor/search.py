@@ -9,8 +9,10 @@ The same command again goes on with a study that was interrupted, and tells the 
 one; with more --trials it extends it.
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -19,11 +21,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
-from raycolor.command import INTERRUPTED, command_line, make_console
+from raycolor.command import INTERRUPTED, command_line, complain, make_console
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.plan import BUILT_IN, Plan, make_plan
 from raycolor.spaces.manual import manual
 from raycolor.spaces.overrides import parse_overrides
+from raycolor.storage import StorageError
 
 if TYPE_CHECKING:
     from raycolor.study.state import StudyState
@@ -92,11 +95,30 @@ def main() -> None:
             return
         plan = _plan(flags)
         if flags.dry_run:
+            _check_dry(plan, fresh=flags.fresh)
             console.print(plan.describe(), markup=False)
             return
         if flags.fresh:
             _move_aside(plan.folder, console)
         sys.exit(search(plan, console, revived=flags.revive))
+
+
+def _check_dry(plan: Plan, *, fresh: bool) -> None:
+    """Refuse a plan that a real run would refuse, as far as can be told at once.
+
+    Raises:
+        RaycolorError: what the user can mend.
+    """
+    from raycolor.preflight import check_data
+    from raycolor.study.engine import check_same_study
+    from raycolor.study.journal import read_journal
+    from raycolor.study.records import Session
+
+    data = check_data(plan)
+    records = [] if fresh else read_journal(plan.folder / "journal")
+    sessions = [record for record in records if isinstance(record, Session)]
+    if sessions:
+        check_same_study(sessions[-1].identity, plan, data.fingerprint)
 
 
 def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
@@ -113,6 +135,7 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
     Raises:
         RaycolorError: what the user can mend.
     """
+    from raycolor.preflight import check_data
     from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import check_same_study, is_finished
     from raycolor.study.journal import read_journal
@@ -120,11 +143,13 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
 
     state = fold(read_journal(plan.folder / "journal"))
     if state.sessions:
-        check_same_study(state.sessions[-1].identity, plan)
+        data = plan.data != state.sessions[-1].identity.get("data")
+        fingerprint = check_data(plan).fingerprint if data else None
+        check_same_study(state.sessions[-1].identity, plan, fingerprint)
         grows = plan.base.budget.images > budget_of(state.sessions[-1])
         if is_finished(state, plan) and not grows and not revived:
             if not (plan.folder / PAGE).exists():
-                _write_page(plan, state)
+                _write_views(plan, state)
             console.print(f"{plan.folder}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
             return 0
@@ -137,39 +162,72 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
     # Before Ray and torch are imported, which takes seconds.
     fingerprint = check_before_trials(plan)
     from raycolor.environment import describe_environment
-    from raycolor.study.closing import print_closing
+    from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import Engine
     from raycolor.study.journal import Journal
     from raycolor.study.live import LiveView
     from raycolor.study.views import Views
     from raycolor.tuning.run import run_study
+    from raycolor.weights import weights_fingerprints
 
-    with Journal(plan.folder / "journal") as journal:
+    environment = {
+        **describe_environment(),
+        "weights": weights_fingerprints(),
+        "command": _command(sys.argv[1:]),
+    }
+    with Journal(plan.folder / "journal", tell=complain) as journal:
         engine = Engine(plan, journal)
         views, live = Views(plan.folder, plan), LiveView(plan, console)
         engine.observers += [views.take, live.take]
-        engine.begin(describe_environment(), fingerprint, revived=revived)
+        engine.begin(environment, fingerprint, revived=revived)
         console.print(plan.describe() + "\n", markup=False, highlight=False)
         if engine.state.trials:
             ended = sum(trial.status != "open" for trial in engine.state.trials)
             console.print(f"Going on: {ended} of {plan.trials} trials have ended.\n")
         views.rebuild(engine.state)
         live.start(engine.state)
-        code = 0
+        code, paused = 0, False
         try:
             engine.end(run_study(plan, engine))
             finished = engine.finished
         except KeyboardInterrupt:
             finished, code = False, INTERRUPTED
             engine.end("interrupted")
+        except StorageError:
+            paused = True
+            # If the journal cannot be written either, the study looks killed, and goes on alike.
+            with suppress(StorageError):
+                engine.end("interrupted")
+            raise
         finally:
             live.stop()
             views.close(engine.state)
+            if views.problem is not None:
+                # Without it, the same command knows that all views have to be written again.
+                with suppress(OSError):
+                    (plan.folder / PAGE).unlink(missing_ok=True)
+                if not paused:
+                    complain(views.problem)
         if code == INTERRUPTED:
             console.print("\nInterrupted; nothing that was reported is lost.")
-        _write_page(plan, engine.state)
+        if views.problem is None:
+            try:
+                _write_page(plan, engine.state)
+            except CheckpointError as error:
+                complain(str(error))
         print_closing(console, engine.state, plan, finished=finished)
     return code
+
+
+def _command(words: Sequence[str]) -> str:
+    """Write the command that goes on with this study: without what is meant for once."""
+    kept: list[str] = []
+    for place, word in enumerate(words):
+        once = word == "--fresh" or word.startswith("--revive=")
+        of_revive = word == "--revive" or (place > 0 and words[place - 1] == "--revive")
+        if not (once or of_revive):
+            kept.append(word)
+    return shlex.join(["python", "-m", "raycolor.search", *kept])
 
 
 def _move_aside(folder: Path, console: Console) -> None:
@@ -191,6 +249,24 @@ def _move_aside(folder: Path, console: Console) -> None:
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be moved to {aside} ({error})") from error
     console.print(f"The study that was there is kept in {aside}.", markup=False)
+
+
+def _write_views(plan: Plan, state: "StudyState") -> None:
+    """Write all that is derived from the journal of a study that is finished.
+
+    Raises:
+        CheckpointError: another search works on it, or the storage refuses.
+    """
+    from raycolor.study.journal import Journal
+    from raycolor.study.views import Views
+
+    with Journal(plan.folder / "journal", tell=complain):
+        views = Views(plan.folder, plan)
+        views.rebuild(state)
+        views.close(state)
+    if views.problem is not None:
+        raise StorageError(views.problem)
+    _write_page(plan, state)
 
 
 def _write_page(plan: Plan, state: "StudyState") -> None:

@@ -3,6 +3,7 @@
     python -m raycolor.show results/quickstart                 the answer, and report.html
     python -m raycolor.show results/quickstart --explain 7     why trial 7 went as it did
     python -m raycolor.show results/quickstart --page a.html   the page somewhere else
+    python -m raycolor.show results/quickstart --optuna a.db   a database for Optuna's dashboard
 
 Everything is read from the study's journal, so it works while the study runs, from another
 terminal, and for a folder that was copied from another machine. Nothing of the study is changed.
@@ -37,6 +38,8 @@ class Flags:
     """Number or name of a trial: tell why it was stopped, or how it came through."""
     page: Path | None = None
     """Where the page goes; STUDY/report.html if not given."""
+    optuna: Path | None = None
+    """File: write the study as a database for Optuna's dashboard, and nothing else."""
 
 
 def main() -> None:
@@ -52,6 +55,14 @@ def main() -> None:
 
             for sentence in explain(find_trial(state, flags.explain), state, plan):
                 console.print(sentence, markup=False)
+            return
+        if flags.optuna is not None:
+            from raycolor.study.journal import read_journal
+            from raycolor.study.optuna_export import address, write_optuna
+
+            write_optuna(flags.optuna, read_journal(flags.study / "journal"), plan)
+            console.print(f"{flags.optuna}: open it with", markup=False)
+            console.print(f"  optuna-dashboard {address(flags.optuna)}", markup=False)
             return
         _show(console, state, plan, flags.page or flags.study / PAGE)
 
@@ -69,7 +80,7 @@ def _show(console: Console, state: "StudyState", plan: "Plan", path: Path) -> No
     print_findings(console, found, plan)
     write_page(path, found, state, plan)
     console.print()
-    print_commands(console, plan, page=path, finished=is_finished(state, plan))
+    print_commands(console, state, plan, page=path, finished=is_finished(state, plan))
 
 
 def _study(folder: Path) -> tuple["StudyState", "Plan"]:

@@ -27,7 +27,6 @@ from raycolor.crops import check_size, training_batch
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import Diverged
 from raycolor.evaluation import Evaluation, Evaluator
-from raycolor.pictures import save_png
 from raycolor.run_folder import Progress
 from raycolor.steps import (
     STEP,
@@ -115,7 +114,7 @@ def train(
                 run_folder.write_best(folder, config, networks, progress, sheet)
                 run_folder.remove_superseded(folder, progress)
             if progress.images_seen in pictures_at:
-                save_png(folder / f"samples_{progress.images_seen}.png", sheet)
+                run_folder.write_samples(folder, progress, sheet)
         save()
         yield report()
 
@@ -245,6 +244,7 @@ class _Run:
             "images_per_second": (progress.images_seen - progress.reported_images) / seconds,
             "train_seconds": progress.train_seconds,
             "evaluate_seconds": progress.evaluate_seconds,
+            "checkpoint_seconds": progress.saving_seconds,
         }
         if self.device.type == "cuda":
             metrics["peak_gpu_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30

@@ -46,6 +46,17 @@ def efficientnet_lite0_path() -> Path:
     return path
 
 
+def weights_fingerprints() -> dict[str, str]:
+    """Return the SHA-256 of each file of pretrained weights, by the network's name.
+
+    The backbone and the extractor of one name have the same weights.
+
+    Raises:
+        WeightsError: see `efficientnet_lite0_path`.
+    """
+    return {"efficientnet_lite0": _sha256(efficientnet_lite0_path())}
+
+
 @cache
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -120,6 +120,11 @@ class Colorizer:
         self, l_star: Float32[Tensor, "1 1 small_h small_w"]
     ) -> Float32[Tensor, "1 2 small_h small_w"]:
         l_unit = (l_star / L_SCALE - 1.0).contiguous(memory_format=torch.channels_last)
+        # Convolutions see zeros, mid grey, beyond the edge, and leave a frame of fainter colours
+        # there: so the picture is mirrored outwards, and what was predicted beyond is cut off.
+        height, width = l_unit.shape[-2:]
+        edge = self._stride if self._stride < min(height, width) else 0
+        l_unit = F.pad(l_unit, (edge,) * 4, mode="reflect")
         try:
             ab_unit: Tensor = self._generator(l_unit.to(self._device)).cpu()
         except torch.OutOfMemoryError as error:
@@ -128,7 +133,7 @@ class Colorizer:
                 f"the {self._device.type} has too little to predict colours at {sides} pixels; "
                 "take a smaller --size"
             ) from error
-        return ab_unit
+        return ab_unit[..., edge : edge + height, edge : edge + width]
 
 
 def working_size(height: int, width: int, size: int, stride: int) -> tuple[int, int]:

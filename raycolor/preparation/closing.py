@@ -1,5 +1,6 @@
 """What a preparation tells at its end."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,9 @@ def closing_lines(result: Result, out: Path) -> Iterator[str]:
 def next_command(size: int, out: Path) -> str:
     """Return the search that uses a data set, with settings that fit its size."""
     crop = TrialConfig().data.size
-    words = ["python", "-m", "raycolor.search", "--data", str(out)]
+    words = ["python", "-m", "raycolor.search", "--data", str(out), "--study"]
+    # The name of a folder, made one that a study can have.
+    words.append(re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).strip("-._") or "mine")
     if size < crop:
         stride = ENCODER_STRIDE if size >= ENCODER_STRIDE else SCRATCH_STRIDE
         words += ["--set", f"data.size={size // stride * stride}"]

@@ -225,7 +225,8 @@ def _stray_in_study(name: str, value: Any, known: Mapping[str, Any], place: Plac
                 inner = f"{group}: {{{inner}}}"
             return f"is a key of {path}; write {inner}"
         case [_, *_]:
-            return f"is a key of {listed(['.'.join(groups) for groups in owners])}; put it below one of them"
+            paths = listed([".".join(groups) for groups in owners])
+            return f"is a key of {paths}; put it below one of them"
     if name in trial_keys():
         return "is a setting of the trials; put it under fixed or search"
     if near := nearest(name, known):

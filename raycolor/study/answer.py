@@ -16,7 +16,8 @@ def print_findings(console: Console, found: Findings, plan: Plan) -> None:
     _heading(console, "What was searched")
     width = max((len(short_path(path)) for path in plan.space.search), default=0)
     for path, domain in plan.space.search.items():
-        won = found.best.chosen.get(path, "not searched beside its others") if found.best else None
+        absent = "not searched beside its others"
+        won = found.best.chosen.get(path, absent) if found.best else None
         best = "" if won is None else f"; the best trial has {value_text(won)}"
         _line(console, f"{short_path(path):<{width}}  {describe_domain(domain)}{best}")
     _heading(console, "What mattered")
@@ -29,17 +30,20 @@ def print_findings(console: Console, found: Findings, plan: Plan) -> None:
         _line(console, f"Median distance of the trials at {images:,} images, the surest first:")
         for item in items:
             medians = ", ".join(f"{name}: {median:.1f}" for name, median in item.medians)
-            _line(console, f"  {short_path(item.path):<{width}}  {item.verdict}; {medians}")
+            told = f"{item.verdict} (chance {item.chance:.2g}); {medians}"
+            _line(console, f"  {short_path(item.path):<{width}}  {told}")
     _heading(console, "How sure is it")
     if found.confirmed:
         _line(console, verdict(found.confirmed))
     elif found.lead is not None:
         _line(console, found.lead.verdict)
+    if found.luck:
+        _line(console, found.luck)
     for correlation in found.correlations:
         _line(
             console,
             f"The order of {correlation.num_trials} finished trials at {correlation.images:,} "
-            f"images and at the end: rank correlation {correlation.spearman:.2f} "
+            f"images and at the end, 1 if the same: rank correlation {correlation.spearman:.2f} "
             f"({correlation.low:.2f} to {correlation.high:.2f}).",
         )
     if not found.correlations:
@@ -72,7 +76,7 @@ def describe_domain(domain: Domain) -> str:
         text = "one of " + ", ".join(value_text(value) for value in domain.values)
     else:
         text = f"{value_text(domain.low)} to {value_text(domain.high)}"
-        text += ", each order of magnitude alike" if domain.kind == "loguniform" else ""
+        text += ", logarithmic" if domain.kind == "loguniform" else ""
     if domain.when:
         conditions = "; ".join(
             f"{short_path(path)} is {' or '.join(map(value_text, values))}"

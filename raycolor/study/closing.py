@@ -22,6 +22,8 @@ from raycolor.study.state import StudyState
 
 ROWS = 15
 """Rows of the closing table."""
+FEW_CROPS = 30
+"""Crops below which a distance is called noisy."""
 PAGE = "report.html"
 """Name of a study's page in its folder."""
 
@@ -36,7 +38,7 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
         finished: whether every trial has ended; otherwise how to go on comes first.
     """
     print_leaderboard(console, state, plan)
-    print_commands(console, plan, page=plan.folder / PAGE, finished=finished)
+    print_commands(console, state, plan, page=plan.folder / PAGE, finished=finished)
 
 
 def print_leaderboard(console: Console, state: StudyState, plan: Plan) -> None:
@@ -54,7 +56,7 @@ def print_leaderboard(console: Console, state: StudyState, plan: Plan) -> None:
     text = Text(answer(state, plan))
     if (best := winner(state, plan)) is not None:
         text.highlight_words([trial_name(best.number, best.chosen)], "bold green")
-    console.print(text, soft_wrap=True)
+    console.print(text)
 
 
 def _table(listed: Sequence[Row], plan: Plan, *, settings: bool) -> Table:
@@ -80,15 +82,19 @@ def _table(listed: Sequence[Row], plan: Plan, *, settings: bool) -> Table:
     return table
 
 
-def print_commands(console: Console, plan: Plan, *, page: Path, finished: bool) -> None:
+def print_commands(
+    console: Console, state: StudyState, plan: Plan, *, page: Path, finished: bool
+) -> None:
     """Print what to type next.
 
     Args:
         console: where to.
+        state: of the study.
         plan: of the study.
         page: where its page lies.
         finished: whether every trial has ended.
     """
+    again = state.sessions[-1].environment.get("command") if state.sessions else None
     if not finished:
         console.print("The study is not finished; the same command goes on with it.")
     commands = {
@@ -96,8 +102,12 @@ def print_commands(console: Console, plan: Plan, *, page: Path, finished: bool) 
         "Compare the trials": f"tensorboard --logdir {plan.folder}/tensorboard",
         "Ask why": f"python -m raycolor.show {plan.folder} --explain TRIAL",
         "Colour a photo": f"python -m raycolor.colorize PHOTO --from {plan.folder}",
-        "Search further": f"the same command with --trials {2 * plan.trials}",
     }
+    if not finished and again:
+        commands["Go on"] = again
+    elif finished:
+        more = 2 * max(plan.trials, len(state.searched))
+        commands["Search further"] = f"{again or 'the same command'} with --trials {more}"
     for what, command in commands.items():
         # One line each, however narrow the terminal: they are to be copied.
         console.print(f"[dim]{what:<18}[/]  {escape(command)}", highlight=False, soft_wrap=True)
@@ -135,16 +145,26 @@ def answer(state: StudyState, plan: Plan) -> str:
             return f"No trial has a score; the reasons stand in {plan.folder}/leaderboard.csv."
         return "No trial has reported yet."
     value = best.best(plan.objective)
+    crops = state.references[GRAY].get("crops")
+    over = "" if crops is None else f", over {crops:.0f} validation crops"
     text = (
         f"Best: {trial_name(best.number, best.chosen)}, {plan.objective} {value:.2f}, "
-        f"{against_gray(value, gray)} gray ({gray:.2f})."
+        f"{against_gray(value, gray)} gray ({gray:.2f}){over}."
     )
+    if crops is not None and crops < FEW_CROPS:
+        text += (
+            "\nSo few crops make the distance noisy: prepare more validation photographs, "
+            f"{FEW_CROPS} or more."
+        )
     if found := confirmed(state, plan):
         text += f"\n{verdict(found)}"
     if tested := test_sentence(state, plan):
         text += f"\n{tested}"
     if value >= gray:
-        text += "\nIt is no colorizer: grey pictures score better. Give it more images or trials."
+        text += (
+            "\nBy this distance it is no colorizer yet: grey pictures score better. Let trials "
+            "train longer (--set budget.images=N), or give the study more (--trials)."
+        )
     return text
 
 

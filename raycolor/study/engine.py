@@ -4,6 +4,7 @@ Suggestions and decisions follow from the journal (`rules`). What an engine know
 trials it has handed out since it began, influences only the order in which open trials are resumed.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,24 +20,28 @@ from raycolor.study.records import (
     End,
     Ending,
     Fault,
+    FinalScores,
     Record,
     References,
     Reopened,
     Reported,
+    Resources,
     Session,
-    Tested,
 )
 from raycolor.study.rules import Nothing, Rules
 from raycolor.study.state import StudyState, TrialState
 
 CHANGEABLE = (
+    "data: ",
+    "fingerprint: ",
     "study.searcher.",
     "study.guards.",
     "study.confirm",
     "fixed.budget.images",
     "fixed.budget.checkpoint_seconds",
 )
-"""Beginnings of the paths of a plan that a study may change on its way, from there on."""
+"""Beginnings of the paths of a plan that a study may change on its way, from there on. A data set
+may lie elsewhere: its fingerprint says whether it is the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,7 @@ class Engine:
                 environment=dict(environment),
             )
         )
-        for number in self._rules.extended():
+        for number in list(self.state.reopening):
             self._write(Reopened(time=self._clock(), number=number, cause="extension"))
         for number in revived:
             if self.state.trials[number].status != "open":
@@ -133,10 +138,16 @@ class Engine:
         """Decide on a report; report and decision are durable when this returns.
 
         A report that comes again, as after a restart from a checkpoint, has its old decision and is
-        not written twice; of a trial that was reopened since, it lets the trial go on.
+        not written twice; of a trial that was reopened since, it lets the trial go on, unless the
+        objective is no number this time too: that is a final fault.
         """
         if (old := self.state.decision(number, images_seen)) is not None:
             if old.action != "go_on" and self.state.trials[number].status == "open":
+                value = metrics.get(self.plan.objective)
+                if value is None or not math.isfinite(value):
+                    text = f"the objective is again not a finite number at {images_seen:,} images"
+                    self.fault(number, text, final=True)
+                    return Decision(action="prune", reason=text, value=math.inf)
                 return Decision(action="go_on", reason=self.state.trials[number].reason)
             return old
         kept = {name: float(value) for name, value in metrics.items() if value is not None}
@@ -169,6 +180,21 @@ class Engine:
             )
         )
 
+    def note_resources(self, *, cpus: int, gpus: float, concurrent: int, machines: int) -> None:
+        """Note what each trial of this session gets, once Ray has started and it is known.
+
+        Args:
+            cpus: cores, and threads, of one trial.
+            gpus: of one trial.
+            concurrent: trials at once.
+            machines: of the cluster; 1 without one.
+        """
+        self._write(
+            Resources(
+                time=self._clock(), cpus=cpus, gpus=gpus, concurrent=concurrent, machines=machines
+            )
+        )
+
     def note_references(self, scores: Mapping[str, Mapping[str, float]]) -> None:
         """Note the scores of `gray` and `truth`, once."""
         if not self.state.references:
@@ -184,7 +210,9 @@ class Engine:
         """
         if needs_test(self.state, self.plan):
             self._write(
-                Tested(time=self._clock(), scores={name: dict(s) for name, s in scores.items()})
+                FinalScores(
+                    time=self._clock(), scores={name: dict(s) for name, s in scores.items()}
+                )
             )
 
     def end(self, reason: Ending) -> None:
@@ -226,7 +254,7 @@ class Engine:
 def is_finished(state: StudyState, plan: Plan) -> bool:
     """Tell whether a plan is done: every trial has ended, the best are confirmed and tested."""
     enough = len(state.searched) >= plan.trials
-    if not enough or any(trial.status == "open" for trial in state.trials):
+    if not enough or state.reopening or any(trial.status == "open" for trial in state.trials):
         return False
     if plan.space.study.confirm.top is None:
         return True
@@ -257,6 +285,9 @@ def check_same_study(before: Mapping[str, Any], plan: Plan, fingerprint: str | N
     now: dict[str, Any] = plan.identity()
     now["fingerprint"] = before.get("fingerprint") if fingerprint is None else fingerprint
     lines = [line for line in differences(before, now) if not line.startswith(CHANGEABLE)]
+    if now["fingerprint"] != before.get("fingerprint"):
+        was, found = str(before.get("fingerprint"))[:12], str(now["fingerprint"])[:12]
+        lines.append(f"data: {plan.data} holds other pictures now (fingerprint {found}, was {was})")
     former, images = before["fixed"]["budget.images"], plan.base.budget.images
     if images < former:
         lines.append(f"fixed.budget.images: was {former}, is now {images}; it can only grow")

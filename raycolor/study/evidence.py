@@ -69,6 +69,28 @@ def _step(state: StudyState, plan: Plan) -> float | None:
     return float(np.median(steps)) if len(steps) >= LEAST_PAIRS else None
 
 
+def arrival_luck(state: StudyState, plan: Plan) -> str:
+    """Say how many trials were pruned by few others; empty where none was.
+
+    The first at a rung always goes on, and the next few are compared with too few for a share of
+    one in `reduction`: whoever came first among them decided.
+    """
+    reduction = plan.space.study.scheduler.reduction
+    pruned = [
+        trial.reports[-1].decision
+        for trial in state.searched
+        if trial.status == "pruned" and trial.reports and trial.reports[-1].decision.cutoff
+    ]
+    early = sum((decision.standing or 0) < reduction for decision in pruned)
+    if not early:
+        return ""
+    return (
+        f"{early} of {len(pruned)} pruned trials were compared with fewer than {reduction} others: "
+        "in another order of arrival some of them might have gone on. A later first rung, or more "
+        "trials, makes that matter less; --revive takes one up again."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankCorrelation:
     """What the order of the trials at a rung says about their order at the end."""
@@ -152,7 +174,11 @@ def cost(state: StudyState, plan: Plan) -> Cost:
     """Add up what the trials of a study took."""
     last = [trial.last_metrics for trial in state.trials if trial.reports]
     images = sum(trial.images_seen for trial in state.trials)
-    full = len(state.trials) * plan.base.budget.images
+    # What waits is not saved: only a trial that has ended would have gone on without pruning.
+    full = sum(
+        trial.images_seen if trial.status == "open" else plan.base.budget.images
+        for trial in state.trials
+    )
     return Cost(
         images=images,
         share_of_full=images / full if full else 0.0,

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 from raycolor.plan import Plan
 from raycolor.study.confirmation import Confirmed, confirmed, winner
-from raycolor.study.evidence import Cost, Lead, RankCorrelation, cost, lead, rank_correlations
+from raycolor.study.evidence import (
+    Cost,
+    Lead,
+    RankCorrelation,
+    arrival_luck,
+    cost,
+    lead,
+    rank_correlations,
+)
 from raycolor.study.importance import LEAST_TRIALS, Importance, importances
 from raycolor.study.leaderboard import Row, gray_score, rows
 from raycolor.study.standings import comparison_points, values_at
@@ -23,6 +31,8 @@ class Findings:
     lead: Lead | None
     confirmed: list[Confirmed]
     """The configurations that were tried with other seeds, best mean first."""
+    luck: str
+    """How many trials were pruned by few others; empty where none was."""
     importances: dict[int, list[Importance]]
     """By the image count at which trials were compared; none where too few were."""
     correlations: list[RankCorrelation]
@@ -48,6 +58,7 @@ def findings(state: StudyState, plan: Plan) -> Findings:
         gray=gray_score(state, plan),
         lead=lead(state, plan),
         confirmed=confirmed(state, plan),
+        luck=arrival_luck(state, plan),
         importances=judged,
         correlations=rank_correlations(state, plan),
         cost=cost(state, plan),

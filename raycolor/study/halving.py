@@ -1,9 +1,10 @@
 """Asynchronous successive halving, the stopping kind.
 
 Decides as Ray's AsyncHyperBandScheduler with one bracket wherever every value is a number (a
-property test holds it to that), and counts a value that is not as the worst of its rung, where Ray
-would let the trial run to its end. Source: Li et al. 2020, "A System for Massively Parallel
-Hyperparameter Tuning", algorithm 2, in the variant that stops trials instead of pausing them.
+property test holds it to that), and counts a value that is not as the worst of its rung, or of the
+next one between rungs, where Ray would let the trial run to its end. Source: Li et al. 2020, "A
+System for Massively Parallel Hyperparameter Tuning", algorithm 2, in the variant that stops trials
+instead of pausing them.
 """
 
 import math
@@ -22,6 +23,10 @@ class Halving:
 
     A trial that arrives at a rung is compared with those that were there before: it goes on if its
     value is no worse than their percentile 100 / reduction, and the first always goes on.
+
+    The percentile interpolates between two neighbours, as Ray's does. So the scale of the metric
+    counts a little: for a value between those two another one, as its logarithm, may decide
+    otherwise; for all other values only their order counts. A shift or a stretch changes nothing.
     """
 
     def __init__(self, rungs: Sequence[int], reduction: int, end: int) -> None:
@@ -67,6 +72,8 @@ class Halving:
         rung, cutoff, standing = self._arrive(number, images_seen, value)
         seen = f"{images_seen:,} images"
         if sick:
+            if rung is None:
+                self.note_fault(number, images_seen)
             return Decision(
                 action="prune",
                 reason=f"the objective is not a finite number at {seen}",

@@ -2,14 +2,20 @@
 
 One JSON record a line. `append` returns when the line is on the disk. A driver that was killed
 while writing leaves a torn last line, which is dropped when the journal is opened again.
+
+    journal.jsonl   the records; locked while a driver works on the study
+    lease.json      who that driver is
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from raycolor import storage
 from raycolor.errors import CheckpointError
+from raycolor.study.lease import Lease, read_holder
 from raycolor.study.records import (
     FORMAT,
     Ask,
@@ -85,11 +91,12 @@ def _asked(record: Record, before: int) -> int:
 class Journal:
     """The journal of one study, open for writing by this process alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tell: Callable[[str], None] | None = None) -> None:
         """Open or create a journal, drop a torn last line, and lock it.
 
         Args:
             folder: the journal's folder; made if it is not there.
+            tell: hears why opening it takes a minute, where it does.
 
         Raises:
             CheckpointError: another process writes it, it is damaged, or the storage refuses.
@@ -107,45 +114,76 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
+            holder = read_holder(folder)
             raise CheckpointError(
-                f"{self._path}: another search works on this study; wait for it, or choose "
-                "another --study"
+                f"{self._path}: another search works on this study"
+                + (f": {holder}" if holder else "")
+                + "; wait for it, or choose another --study"
             ) from error
+        try:
+            # The lock is the guard where it reaches; the lease is where it does not.
+            self._lease = Lease(folder, tell=tell)
+        except BaseException:
+            self._file.close()
+            raise
         try:
             self._file.seek(0)
             content = self._file.read()
-            end = content.rfind(b"\n") + 1
-            self.records = list(_parsed(self._path, content[:end]))
-            if end < len(content):
-                self._file.truncate(end)
-                os.fsync(self._file.fileno())
+            self._end = content.rfind(b"\n") + 1
+            self._torn = self._end < len(content)
+            self.records = list(_parsed(self._path, content[: self._end]))
+            self._mend()
+        except OSError as error:
+            self.close()
+            raise storage.refusal(self._path, error) from error
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def append(self, record: Record) -> None:
         """Write one record; it is on the disk when this returns.
 
         Raises:
-            CheckpointError: the storage refuses; nothing of the record stays.
+            StorageError: the storage refuses, and went on refusing; nothing of the record stays.
+            CheckpointError: another driver has taken over the study.
         """
+        if self._lease.taken_by is not None:
+            raise CheckpointError(
+                f"{self._path}: another search has taken over this study: {self._lease.taken_by}; "
+                "this one could not renew its lease for a minute and ends"
+            )
         line = to_line(record).encode("utf-8") + b"\n"
-        end = self._file.seek(0, os.SEEK_END)
-        try:
+
+        def attempt() -> None:
+            self._mend()
+            self._torn = True
             written = 0
             while written < len(line):
                 written += self._file.write(line[written:])
             os.fsync(self._file.fileno())
-        except OSError as error:
-            self._file.truncate(end)
-            raise CheckpointError(
-                f"{self._path}: cannot be written ({error}); make room or mend the storage, then "
-                "give the same command again"
-            ) from error
+            # In this order: Ctrl-C may come between any two lines.
+            self._end += len(line)
+            self._torn = False
+
+        try:
+            storage.PATIENCE.write(self._path, attempt)
+        except storage.StorageError:
+            # If this fails too, the next opening drops what stays.
+            with suppress(OSError):
+                self._mend()
+            raise
         self.records.append(record)
 
+    def _mend(self) -> None:
+        """Drop what a write that failed, or a driver that was killed, left after the last line."""
+        if self._torn:
+            # Durable with the next line, and until then dropped again by whoever opens the journal.
+            self._file.truncate(self._end)
+            self._torn = False
+
     def close(self) -> None:
-        """Release the file and its lock."""
+        """Release the file, its lock and the lease."""
+        self._lease.release()
         self._file.close()
 
     def __enter__(self) -> "Journal":

@@ -159,7 +159,7 @@ class LiveView:
                 "objective": f"{best:.2f}" if math.isfinite(best) else "",
                 "loss": f"{metrics['generator_loss']:.2f}" if "generator_loss" in metrics else "",
                 "accuracy": "" if accuracy is None else f"{accuracy:.0%}",
-                "status": f"{status}: {reason}",
+                "status": f"{status}: {reason}" if self._console.width >= WIDE else status,
             }
             shown = [cells[str(column.header)] for column in table.columns]
             table.add_row(*map(escape, shown), style=STYLES[trial.status])

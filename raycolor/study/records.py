@@ -34,6 +34,21 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Ray has started: what each trial of the session gets."""
+
+    record: ClassVar[str] = "resources"
+    time: float
+    cpus: int
+    """Cores of one trial, which are its threads too."""
+    gpus: float
+    """GPUs of one trial; a share of one where it is not whole."""
+    concurrent: int
+    """Trials at once."""
+    machines: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class References:
     """Scores of `gray` and `truth` on the study's validation crops."""
 
@@ -115,10 +130,10 @@ class Reopened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class FinalScores:
     """The confirmed winner was scored on the test split, which nothing before has seen."""
 
-    record: ClassVar[str] = "tested"
+    record: ClassVar[str] = "final_scores"
     time: float
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     """Scores by the number of the confirming trial, and of `gray` and `truth`."""
@@ -133,9 +148,10 @@ class End:
     reason: Ending
 
 
-Record = Session | References | Ask | Reported | Fault | Reopened | Tested | End
+Record = Session | Resources | References | Ask | Reported | Fault | Reopened | FinalScores | End
 _KINDS: dict[str, type[Record]] = {
-    kind.record: kind for kind in (Session, References, Ask, Reported, Fault, Reopened, Tested, End)
+    kind.record: kind
+    for kind in (Session, Resources, References, Ask, Reported, Fault, Reopened, FinalScores, End)
 }
 
 
@@ -171,7 +187,7 @@ def from_line(line: str) -> Record:
     if kind is Reported:
         tree["decision"] = Decision(**_numbers(tree["decision"]))
         tree["metrics"] = _numbers(tree["metrics"])
-    elif kind is References or kind is Tested:
+    elif kind is References or kind is FinalScores:
         tree["scores"] = {name: _numbers(scores) for name, scores in tree["scores"].items()}
     return kind(**tree)
 

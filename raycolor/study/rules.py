@@ -15,7 +15,7 @@ from raycolor.study.confirmation import wanted
 from raycolor.study.guards import find_sickness
 from raycolor.study.halving import Halving
 from raycolor.study.records import Ask, Decision, Fault, Record, Reopened, Reported, Session
-from raycolor.study.state import StudyState, budget_of
+from raycolor.study.state import StudyState
 from raycolor.study.suggest import derived_seed, suggest
 
 
@@ -146,29 +146,6 @@ class Rules:
         if plan.rungs != self.plan.rungs or plan.base.budget != self.plan.base.budget:
             self._halving.extend(plan.rungs, plan.base.budget.images)
         self.plan = plan
-
-    def extended(self) -> list[int]:
-        """Return the trials that a grown budget reopens; to be asked right after a session began.
-
-        Of the trials that had trained to the former end about one in `reduction` goes on, at least
-        one: as if that end had been a rung. Without halving all do.
-        """
-        sessions = self.state.sessions
-        if len(sessions) < 2 or budget_of(sessions[-1]) <= (former := budget_of(sessions[-2])):
-            return []
-        able = [
-            trial
-            for trial in self.state.searched
-            if trial.reports
-            and trial.images_seen == former
-            and trial.reports[-1].decision.action == "end"
-            and math.isfinite(trial.best(self.plan.objective))
-        ]
-        able.sort(key=lambda trial: (trial.best(self.plan.objective), trial.number))
-        scheduler = self.plan.space.study.scheduler
-        if scheduler.kind == "asha":
-            able = able[: max(1, len(able) // scheduler.reduction)]
-        return [trial.number for trial in able]
 
 
 def replay(plan: Plan, records: list[Record]) -> list[str]:

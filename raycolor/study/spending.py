@@ -29,10 +29,7 @@ def spending(state: StudyState, plan: Plan, *, gpus: float) -> Spending:
         plan: of the study.
         gpus: of one trial; 0 without.
     """
-    seconds = sum(
-        trial.last_metrics.get("train_seconds", 0.0) + trial.last_metrics.get("evaluate_seconds", 0)
-        for trial in state.trials
-    )
+    seconds = sum(trial.seconds for trial in state.trials)
     hours = seconds / 3600
     price = plan.space.study.resources.price_per_hour
     priced = hours * gpus if gpus else hours

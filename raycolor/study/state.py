@@ -1,7 +1,7 @@
 """What a journal says, folded into trials."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,13 +11,14 @@ from raycolor.study.records import (
     Decision,
     End,
     Fault,
+    FinalScores,
     Phase,
     Record,
     References,
     Reopened,
     Reported,
+    Resources,
     Session,
-    Tested,
 )
 
 Status = Literal["open", "completed", "pruned", "failed"]
@@ -41,6 +42,8 @@ class TrialState:
     """Why it ended, or what the last decision was."""
     reports: list[Reported] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    sessions: list[int] = field(default_factory=list)
+    """Indices of the sessions in which it reported, ascending."""
 
     @property
     def images_seen(self) -> int:
@@ -51,6 +54,14 @@ class TrialState:
     def last_metrics(self) -> dict[str, float]:
         """Metrics of the last report; empty before the first."""
         return self.reports[-1].metrics if self.reports else {}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training and evaluation that it has reported; a diverging report has none."""
+        for report in reversed(self.reports):
+            if "train_seconds" in report.metrics:
+                return report.metrics["train_seconds"] + report.metrics.get("evaluate_seconds", 0.0)
+        return 0.0
 
     def best(self, objective: str) -> float:
         """Lowest value of the objective; infinite before the first report."""
@@ -71,10 +82,14 @@ class StudyState:
     """A study, as far as its journal knows."""
 
     sessions: list[Session] = field(default_factory=list)
+    resources: dict[int, Resources] = field(default_factory=dict)
+    """What each trial gets, by the index of the session; missing until Ray has started."""
     references: dict[str, dict[str, float]] = field(default_factory=dict)
     trials: list[TrialState] = field(default_factory=list)
     tested: dict[str, dict[str, float]] = field(default_factory=dict)
     """Scores on the test split by the number of the confirming trial, and of `gray`."""
+    reopening: list[int] = field(default_factory=list)
+    """Trials that a grown budget lets go on and that no record has reopened yet, best first."""
     ending: End | None = None
     """How the last session ended; None while it runs or after it was killed."""
     wall_seconds: float = 0.0
@@ -91,6 +106,8 @@ class StudyState:
         match record:
             case Session():
                 self._begin(record)
+            case Resources():
+                self.resources[len(self.sessions) - 1] = record
             case References():
                 self.references = record.scores
             case Ask():
@@ -115,18 +132,21 @@ class StudyState:
             case Reopened():
                 trial = self.trials[record.number]
                 trial.status = "open"
+                self.reopening = [one for one in self.reopening if one != record.number]
                 trial.reason = {
                     "extension": "goes on, as the budget grew and it was among the best",
                     "revival": "taken up again by hand",
                 }[record.cause]
-            case Tested():
+            case FinalScores():
                 self.tested = {**self.tested, **record.scores}
             case End():
                 self.ending = record
 
     def _begin(self, session: Session) -> None:
         if self.sessions and budget_of(session) > (former := budget_of(self.sessions[-1])):
-            # What was the end is one no longer: those that are not reopened stay behind.
+            # What was the end is one no longer: those that are not reopened stay behind. A driver
+            # that was killed before it could reopen some leaves that to the next one.
+            self.reopening += _going_on(self.searched, former, session)
             for trial in self.trials:
                 if trial.status == "completed":
                     trial.status = "pruned"
@@ -138,6 +158,8 @@ class StudyState:
     def _apply_report(self, record: Reported) -> None:
         trial = self.trials[record.number]
         trial.reports.append(record)
+        if self.sessions and len(self.sessions) - 1 not in trial.sessions:
+            trial.sessions.append(len(self.sessions) - 1)
         trial.reason = record.decision.reason
         match record.decision.action:
             case "prune":
@@ -168,6 +190,27 @@ class StudyState:
 def budget_of(session: Session) -> int:
     """Training images of a whole trial in a session."""
     return int(session.plan["fixed"]["budget.images"])
+
+
+def _going_on(searched: Sequence[TrialState], former: int, session: Session) -> list[int]:
+    """Return the trials that a session with a larger budget lets go on, best first.
+
+    Of those that had trained to the former end about one in `reduction` goes on, at least one: as
+    if that end had been a rung. Without halving all do.
+    """
+    objective = session.plan["objective"]
+    able = [
+        trial
+        for trial in searched
+        if trial.status == "completed"
+        and trial.images_seen == former
+        and math.isfinite(trial.best(objective))
+    ]
+    able.sort(key=lambda trial: (trial.best(objective), trial.number))
+    scheduler = session.plan["study"]["scheduler"]
+    if scheduler["kind"] == "asha":
+        able = able[: max(1, len(able) // scheduler["reduction"])]
+    return [trial.number for trial in able]
 
 
 def fold(records: Iterable[Record]) -> StudyState:

@@ -17,15 +17,14 @@ from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from raycolor.plan import Plan
 from raycolor.study import hparams
+from raycolor.study.event_file import EventFile
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Ask, Fault, Record, Reported
 from raycolor.study.state import StudyState, TrialState
 
-FLUSH_SECONDS = 5
 PICTURES = "validation/grey, predicted, truth"
 
 
@@ -41,7 +40,7 @@ class TensorBoardView:
         """
         self._folder = folder
         self._plan = plan
-        self._writers: dict[int, EventFileWriter] = {}
+        self._writers: dict[int, EventFile] = {}
 
     def rebuild(self, state: StudyState) -> None:
         """Write what an earlier session left: anew unless it was written to the trial's end."""
@@ -58,16 +57,13 @@ class TensorBoardView:
                 self._add(trial, report)
             if trial.status != "open":
                 self._end(trial)
-            else:
-                self._writers[trial.number].flush()
 
     def _describe(self) -> None:
         """Write the study's columns of the HParams tab, in a run of their own."""
         folder = self._folder / "tensorboard"
         for path in folder.glob("events.out.tfevents.*"):
             path.unlink()
-        folder.mkdir(parents=True, exist_ok=True)
-        writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
+        writer = EventFile(folder)
         _write(writer, hparams.experiment(self._plan), step=0)
         writer.close()
 
@@ -97,8 +93,7 @@ class TensorBoardView:
 
     def _begin(self, trial: TrialState) -> None:
         run = self._run(trial)
-        run.mkdir(parents=True, exist_ok=True)
-        writer = EventFileWriter(str(run), flush_secs=FLUSH_SECONDS)
+        writer = EventFile(run)
         self._writers[trial.number] = writer
         _write(writer, hparams.session_start(run.name, trial.chosen), step=0)
 
@@ -142,9 +137,7 @@ def _ended(path: Path) -> bool:
     return place == len(content) and metadata.SESSION_END_INFO_TAG.encode() in last
 
 
-def _write(
-    writer: EventFileWriter, summary: Summary, *, step: int, at: float | None = None
-) -> None:
+def _write(writer: EventFile, summary: Summary, *, step: int, at: float | None = None) -> None:
     wall_time = time.time() if at is None else at
     writer.add_event(EventProto(step=step, wall_time=wall_time, summary=summary))
 

@@ -3,48 +3,75 @@
     plan.yaml  environment.json  leaderboard.csv  trials.parquet  reports.parquet
     tensorboard/<trial>/  best/
 
-Each file can be deleted at will: it is written again from the journal.
+Each file can be deleted at will: it is written again from the journal. One that the storage refuses
+does not end a study: it is made up for while the study goes on, and at its end.
 """
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
+from raycolor import storage
 from raycolor.files import replacing, write_text
 from raycolor.plan import Plan
 from raycolor.study.best import write_best
 from raycolor.study.engine import Event
 from raycolor.study.leaderboard import rows, write_csv
-from raycolor.study.records import Reported, Session
+from raycolor.study.records import Fault, Reported, Resources, Session
+from raycolor.study.retention import tidy, tidy_trial
 from raycolor.study.state import StudyState
 from raycolor.study.tables import write_reports, write_trials
 from raycolor.study.tensorboard import TensorBoardView
 
 SECONDS_BETWEEN = 2.0
 """Tables are written at most this often while reports come in."""
+SECONDS_BEHIND = 30.0
+"""Views that could not be written are tried again at most this often, until the end."""
 
 
 class Views:
-    """An observer of the engine that writes the study's derived files."""
+    """An observer of the engine that writes the study's derived files.
+
+    Attributes:
+        problem: after `close`, why they could not be written; None if all is well.
+    """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
         self._plan = plan
         self._tensorboard = TensorBoardView(folder, plan)
         self._written = 0.0
+        self._behind = False
+        self.problem: str | None = None
 
     def rebuild(self, state: StudyState) -> None:
         """Write everything from the journal's state."""
-        self._tensorboard.rebuild(state)
-        self._write_tables(state)
+        self._attempt(lambda: self._write_all(state))
 
     def take(self, event: Event) -> None:
         """Take in one new record."""
+        if self._behind:
+            # An event file that ends in half an event takes no more: all is written anew.
+            if time.monotonic() - self._written > SECONDS_BEHIND:
+                self._attempt(lambda: self._write_all(event.state))
+            return
+        self._attempt(lambda: self._take(event))
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event.record, Reported | Fault):
+            trial = event.state.trials[event.record.number]
+            if trial.status != "open":
+                tidy_trial(self._folder, trial)
         match event.record:
             case Session():
-                self._write_session(event.record)
+                self._write_plan(event.record)
+                self._write_environment(event.state)
+            case Resources():
+                self._write_environment(event.state)
             case Reported():
                 self._tensorboard.take(event.record, event.state)
                 if time.monotonic() - self._written > SECONDS_BETWEEN:
@@ -53,16 +80,51 @@ class Views:
                 self._tensorboard.take(event.record, event.state)
 
     def close(self, state: StudyState) -> None:
-        """Write all out."""
-        self._tensorboard.close()
-        self._write_tables(state)
+        """Write all out; this is where a storage that refuses is waited for."""
 
-    def _write_session(self, session: Session) -> None:
+        def attempt() -> None:
+            if self._behind:
+                self._write_all(state)
+            self._behind = True
+            self._tensorboard.close()
+            self._write_tables(state)
+            self._behind = False
+
+        try:
+            storage.PATIENCE.write(self._folder, attempt)
+        except storage.StorageError as error:
+            self.problem = (
+                f"{error}. The journal lacks nothing; leaderboard, tables, page, TensorBoard and "
+                "best/ are behind it until then."
+            )
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        """Write something, or remember that the views are behind the journal."""
+        try:
+            write()
+        except OSError:
+            self._behind = True
+            self._written = time.monotonic()
+
+    def _write_all(self, state: StudyState) -> None:
+        self._tensorboard.close()
+        self._tensorboard = TensorBoardView(self._folder, self._plan)
+        tidy(self._folder, state)
+        self._tensorboard.rebuild(state)
+        if state.sessions:
+            self._write_plan(state.sessions[-1])
+            self._write_environment(state)
+        self._write_tables(state)
+        self._behind = False
+
+    def _write_plan(self, session: Session) -> None:
         path = self._folder / "plan.yaml"
         with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
             YAML(typ="safe", pure=True).dump(session.plan, file)
-        environment = json.dumps(session.environment, indent=2) + "\n"
-        write_text(self._folder / "environment.json", environment)
+
+    def _write_environment(self, state: StudyState) -> None:
+        text = json.dumps(provenance(state), indent=2) + "\n"
+        write_text(self._folder / "environment.json", text)
 
     def _write_tables(self, state: StudyState) -> None:
         table = rows(state, self._plan)
@@ -71,3 +133,37 @@ class Views:
         write_reports(self._folder / "reports.parquet", state)
         write_best(self._folder, state, self._plan)
         self._written = time.monotonic()
+
+
+def provenance(state: StudyState) -> dict[str, Any]:
+    """Tell all that the last session's results came from: code, machine, data, weights, seeds.
+
+    Args:
+        state: of a study that has begun.
+    """
+    session, resources = state.sessions[-1], state.resources.get(len(state.sessions) - 1)
+    fixed, search = session.plan["fixed"], session.plan["search"]
+
+    def setting(path: str) -> Any:
+        """Return the value that all trials share, or all values that are searched."""
+        return search[path]["values"] if path in search else fixed[path]
+
+    weights = session.environment.get("weights", {})
+    extractor = setting("evaluation.extractor")
+    return {
+        **session.environment,
+        "extractor": {"name": extractor, "sha256": weights.get(str(extractor))},
+        "data_fingerprint": session.identity["fingerprint"],
+        "study_seed": session.plan["seed"],
+        "determinism": setting("determinism"),
+        # Of one trial; known once Ray has started.
+        "resources": None
+        if resources is None
+        else {
+            "cpus": resources.cpus,
+            "threads": resources.cpus,
+            "gpus": resources.gpus,
+            "concurrent": resources.concurrent,
+            "machines": resources.machines,
+        },
+    }

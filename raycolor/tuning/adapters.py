@@ -5,20 +5,24 @@ uses; what they hold cannot travel and does not.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Literal, assert_never
 
+import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raycolor.storage import StorageError
 from raycolor.study.engine import Engine
 from raycolor.study.rules import Nothing
 from raycolor.study.spending import Limit, limit_reached
 from raycolor.study.state import TrialState
 from raycolor.tuning.trainable import Assignment, Outcome
+from raycolor.tuning.watch import SilenceWatch
 
 
 class Dispatcher:
@@ -26,7 +30,10 @@ class Dispatcher:
 
     Attributes:
         engine: of the study.
+        watch: over silent workers.
         stopped_by: what ended the session's work early, if anything did.
+        storage_error: what the storage refused, which ends the session too. The engine may have
+            judged a report that is not in the journal then: it is asked nothing more.
     """
 
     def __init__(
@@ -47,33 +54,41 @@ class Dispatcher:
         """
         self.engine = engine
         self.stopped_by: Limit | Literal["time_budget"] | None = None
+        self.storage_error: StorageError | None = None
         self._assign = assign
         self._deadline = deadline
         self._gpus = gpus
         self._numbers: dict[str, int] = {}
         self._heard: dict[str, float] = {}
+        self.watch = SilenceWatch(engine.plan.space.study.guards.silence_seconds)
 
     def next(self, trial_id: str) -> Assignment | Nothing:
         """Hand out the next trial under Ray's name for it, or say why there is none."""
         if self._is_over():
             return Nothing.LEFT
-        trial = self.engine.ask()
+        with self._storage():
+            trial = self.engine.ask()
         if isinstance(trial, Nothing):
             return trial
         self._numbers[trial_id] = trial.number
-        self._heard[trial_id] = time.monotonic()
+        self._hear(trial_id)
         return self._assign(trial)
 
     def receive(self, trial_id: str, outcome: Outcome) -> bool:
         """Take in a worker's outcome; return whether the trial goes on."""
         number = self._numbers[trial_id]
-        self._heard[trial_id] = time.monotonic()
-        if outcome.fault is not None:
-            self.engine.fault(number, outcome.fault, final=True)
-            return False
-        if outcome.references:
-            self.engine.note_references(outcome.references)
-        decision = self.engine.report(number, outcome.images_seen, outcome.stage, outcome.metrics)
+        self._hear(trial_id)
+        with self._storage():
+            if outcome.storage is not None:
+                raise StorageError(outcome.storage)
+            if outcome.fault is not None:
+                self.engine.fault(number, outcome.fault, final=True)
+                return False
+            if outcome.references:
+                self.engine.note_references(outcome.references)
+            decision = self.engine.report(
+                number, outcome.images_seen, outcome.stage, outcome.metrics
+            )
         # A trial that ends with the time stays open: another session takes it up.
         return decision.action == "go_on" and not self._is_over()
 
@@ -86,8 +101,24 @@ class Dispatcher:
                 f"no report for {silent:.0f} s, more than the {limit:g} s of "
                 f"study.guards.silence_seconds: its process hung and was ended ({text})"
             )
+        self._hear(trial_id)
+        with self._storage():
+            self.engine.fault(self._numbers[trial_id], text, final=final)
+
+    def _hear(self, trial_id: str) -> None:
         self._heard[trial_id] = time.monotonic()
-        self.engine.fault(self._numbers[trial_id], text, final=final)
+        self.watch.hear(trial_id)
+
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        """Remember what the storage refused: Ray turns it into an error of its own."""
+        if self.storage_error is not None:
+            raise self.storage_error
+        try:
+            yield
+        except StorageError as error:
+            self.storage_error = error
+            raise
 
     def _is_over(self) -> bool:
         """Tell whether the session has to stop: its time is over, or the study's money."""
@@ -161,10 +192,27 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]  # ray has 
 
 
 class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no types
-    """Tells the study of workers that died."""
+    """Tells the study of workers that died, and ends those that are frozen."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """Note that its worker is there."""
+        self.dispatcher.watch.hear(trial.trial_id)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        """End workers that have been silent for too long; about ten times a second."""
+        watch, now = self.dispatcher.watch, time.monotonic()
+        if not watch.is_due(now):
+            return
+        running = {trial.trial_id: trial for trial in trials if trial.status == Trial.RUNNING}
+        for trial_id in watch.overdue(now, running):
+            if (actor := running[trial_id].temporary_state.ray_actor) is not None:
+                # Ray tells of its death as of any other: the trial is taken up again.
+                ray.kill(actor)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from raycolor.errors import ConfigError
 from raycolor.plan import BUILT_IN, Plan
@@ -37,11 +37,12 @@ _QUIET = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """What each trial gets."""
+    """What each trial gets, and on how many machines."""
 
     concurrent: int
     cpus: int
     gpus: float
+    machines: int
 
 
 def run_study(plan: Plan, engine: Engine) -> Ending:
@@ -56,6 +57,7 @@ def run_study(plan: Plan, engine: Engine) -> Ending:
 
     Raises:
         ConfigError: the machines are too small for one trial, or the cluster is not reached.
+        StorageError: the journal, or what a trial keeps, cannot be written; nothing has failed.
         KeyboardInterrupt: the user pressed Ctrl-C.
     """
     os.environ.update(_QUIET)
@@ -75,6 +77,7 @@ def run_study(plan: Plan, engine: Engine) -> Ending:
         from raycolor.tuning.trainable import Assignment, StudyTrainable
 
         shares = _shares(plan)
+        engine.note_resources(**asdict(shares))
 
         def assign(trial: TrialState) -> Assignment:
             name = trial_name(trial.number, trial.chosen)
@@ -112,7 +115,13 @@ def run_study(plan: Plan, engine: Engine) -> Ending:
                 verbose=0,
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except Exception:
+            # Ray wraps what its adapters raise, and some of it twice.
+            if dispatcher.storage_error is not None:
+                raise dispatcher.storage_error from None
+            raise
         if dispatcher.stopped_by is None and needs_test(engine.state, plan):
             engine.note_test(score_test(plan, engine.state, cpus=shares.cpus, gpus=shares.gpus))
         return "finished" if engine.finished else dispatcher.stopped_by or "interrupted"
@@ -161,8 +170,9 @@ def _shares(plan: Plan) -> Shares:
     import ray
 
     total = ray.cluster_resources()
-    largest_cpus = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes())
-    largest_gpus = max(node["Resources"].get("GPU", 0) for node in ray.nodes())
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    largest_cpus = max(int(node["Resources"].get("CPU", 0)) for node in nodes)
+    largest_gpus = max(node["Resources"].get("GPU", 0) for node in nodes)
     resources = plan.space.study.resources
     gpus = resources.gpus
     if gpus == "auto":
@@ -187,4 +197,4 @@ def _shares(plan: Plan) -> Shares:
             f"study.resources.cpus: a trial asks for {cpus} cores, the largest machine has "
             f"{largest_cpus}; ask for fewer"
         )
-    return Shares(concurrent=concurrent, cpus=cpus, gpus=gpus)
+    return Shares(concurrent=concurrent, cpus=cpus, gpus=gpus, machines=len(nodes))

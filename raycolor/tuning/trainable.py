@@ -4,6 +4,7 @@ torch is imported in `setup`, on the worker, so that the driver never pays for i
 """
 
 import faulthandler
+import platform
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from raycolor.errors import Diverged
+from raycolor.storage import StorageError, is_of_storage, refusal
 
 if TYPE_CHECKING:
     from raycolor.trial import Report
@@ -53,6 +55,8 @@ class Outcome:
     references: dict[str, dict[str, float]] = field(default_factory=dict)
     fault: str | None = None
     """A traceback, if the trial failed for a reason of its own; the rest is empty then."""
+    storage: str | None = None
+    """What the storage refused, in a sentence: no fault of the trial, which stays open."""
 
 
 class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -71,15 +75,23 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         Returns:
             An `Outcome` as `outcome`. Never `done`: Ray would not ask the scheduler then.
         """
-        with _alive(self._silence, self._where):
-            return {"outcome": self._outcome()}
+        try:
+            with _alive(self._silence, self._where):
+                return {"outcome": self._outcome()}
+        except OSError as error:
+            return {"outcome": Outcome(storage=_on_this_machine(refusal(self._where, error)))}
 
     def _outcome(self) -> Outcome:
         try:
             report = next(self._reports)
         except Diverged as error:
             return Outcome(images_seen=error.images_seen, stage="diverged", metrics=error.losses)
-        except Exception:
+        except StorageError as error:
+            return Outcome(storage=_on_this_machine(error))
+        except Exception as error:
+            if isinstance(error, OSError) and is_of_storage(error):
+                where = Path(error.filename) if error.filename else self._where.parent
+                return Outcome(storage=_on_this_machine(refusal(where, error)))
             # Whatever goes wrong in one trial must not end the study.
             return Outcome(fault=traceback.format_exc(limit=-5))
         return Outcome(
@@ -94,6 +106,11 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         self._reports = iter(())  # frees the last trial's memory before the next one needs it
         self.setup(new_config)
         return True
+
+
+def _on_this_machine(error: StorageError) -> str:
+    """Say where it happened: a path alone does not tell on which machine of a cluster."""
+    return f"{platform.node()}: {error}"
 
 
 @contextmanager

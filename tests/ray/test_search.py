@@ -40,7 +40,7 @@ TINY: dict[str, Scalar] = {
     "pretraining.images": 64,
     "study.resources.cpus": 1,
 }
-MEASURED = {"images_per_second", "train_seconds", "evaluate_seconds"}
+MEASURED = {"images_per_second", "train_seconds", "evaluate_seconds", "checkpoint_seconds"}
 """Metrics that differ from run to run."""
 TRIALS = 4
 

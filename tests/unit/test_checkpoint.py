@@ -12,6 +12,8 @@ from torch import Tensor
 from raycolor import checkpoint
 from raycolor.checkpoint import load_tensors, save_tensors
 from raycolor.errors import CheckpointError
+from raycolor.intact import is_intact
+from raycolor.storage import Patience
 
 TENSORS: dict[str, Tensor] = {
     "float32": torch.tensor([[0.1, -0.0], [math.inf, 1e-45]]),
@@ -75,8 +77,10 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_every_cut_is_noticed(path: Path) -> None:
     contents = path.read_bytes()
+    assert is_intact(path)
     for length in range(len(contents)):
         path.write_bytes(contents[:length])
+        assert not is_intact(path)
         with pytest.raises(CheckpointError, match=r"some\.safetensors: "):
             load_tensors(path)
 
@@ -88,12 +92,14 @@ def test_every_changed_byte_is_noticed(path: Path, flip: int) -> None:
         damaged = bytearray(contents)
         damaged[position] ^= flip
         path.write_bytes(damaged)
+        assert not is_intact(path)
         with pytest.raises(CheckpointError, match=r"some\.safetensors: "):
             load_tensors(path)
 
 
 def test_added_bytes_are_noticed(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
+    assert not is_intact(path)
     with pytest.raises(CheckpointError, match=r"some\.safetensors: "):
         load_tensors(path)
 
@@ -104,6 +110,7 @@ def test_exchanged_tensor_is_noticed(path: Path) -> None:
         metadata = file.metadata()
     others = TENSORS | {"float64": torch.tensor([math.e], dtype=torch.float64)}
     save_file(others, path, metadata=metadata)
+    assert not is_intact(path)
     with pytest.raises(CheckpointError, match="do not match its SHA-256"):
         load_tensors(path)
 
@@ -120,6 +127,7 @@ def test_failing_write_leaves_the_older_file(path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", half)
+    monkeypatch.setattr("raycolor.storage.PATIENCE", Patience(waits_s=()))
     with pytest.raises(CheckpointError, match=r"some\.safetensors: cannot be written .*No space"):
         save_tensors(path, {"new": torch.zeros(1)}, {})
     assert list(path.parent.iterdir()) == [path]

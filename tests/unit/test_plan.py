@@ -378,7 +378,7 @@ def test_a_dry_run_imports_nothing_heavy(tmp_path: Path) -> None:
         "from raycolor.search import main\n"
         "sys.argv = ['search', '--dry-run']\n"
         "main()\n"
-        "heavy = {'torch', 'ray', 'optuna', 'kornia', 'pyarrow', 'numpy', 'tensorboard'}\n"
+        "heavy = {'torch', 'ray', 'optuna', 'kornia', 'scipy', 'plotly', 'tensorboard'}\n"
         "print(json.dumps(sorted(heavy & set(sys.modules))), file=sys.stderr)\n"
     )
     done = subprocess.run(
@@ -488,3 +488,9 @@ def test_every_pair_of_bad_flags_is_told(tmp_path: Path) -> None:
         assert [line.split()[0].removeprefix("--") for line in said] == [
             name for name in wrong if name in names
         ]
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/studies", "gs://bucket", "file:///tmp/studies"])
+def test_an_address_is_no_folder_for_studies(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--out \w+:/.*: is an address, but a study lies in a"):
+        make(out=Path(address))

@@ -126,7 +126,9 @@ def test_tells_what_it_did_and_what_is_next(photographs: Path, place: Path) -> N
     lines = done.stdout.splitlines()
     assert lines[:2] == ["Reading 60 files.", "Writing the data set."]
     assert re.fullmatch(rf"{place}/out: 60 pictures of 32 pixels, \d+ kB", lines[2])
-    assert lines[-1] == (f"Next: python -m raycolor.search --data {place}/out --set data.size=32")
+    assert lines[-1] == (
+        f"Next: python -m raycolor.search --data {place}/out --study out --set data.size=32"
+    )
     about = json.loads((place / "out" / "dataset.json").read_text())
     assert about["preparation"]["fit"] == "stretch"
     assert accepted(place / "out")

@@ -1,7 +1,11 @@
+import dataclasses
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +17,8 @@ from raycolor.data import PreparedData
 from raycolor.errors import CheckpointError
 from raycolor.run_folder import CHECKPOINT, PREVIOUS, Progress, identity, remove_superseded
 from raycolor.steps import Networks, adversarial_step, build_networks, pretraining_step
+from raycolor.storage import Patience
+from raycolor.study import retention
 from tests.toy import TinyConfig
 
 CPU = torch.device("cpu")
@@ -80,8 +86,9 @@ def test_progress_survives(config: TrialConfig, rgb_u8: Tensor, tmp_path: Path) 
         steps=1,
         report={"stage": "adversarial", "metrics": {"psnr": math.inf}},
     )
+    expected = dataclasses.replace(progress)  # what saving takes is known after it only
     run_folder.save(tmp_path, networks, progress, "owner")
-    assert run_folder.resume(tmp_path, networks, "owner") == progress
+    assert run_folder.resume(tmp_path, networks, "owner") == expected
     run_folder.save(tmp_path, networks, Progress(), "owner")
     assert run_folder.resume(tmp_path, networks, "owner") == Progress()
 
@@ -135,6 +142,7 @@ def test_failing_write_leaves_a_checkpoint(
     run_folder.save(tmp_path, networks, Progress(images_seen=8), "owner")
     adversarial_step(networks, config, rgb_u8)
     monkeypatch.setattr("raycolor.checkpoint.save_file", refuse)
+    monkeypatch.setattr("raycolor.storage.PATIENCE", Patience(waits_s=()))
     for _ in range(2):  # the second time there is nothing to keep, and nothing must be lost
         with pytest.raises(CheckpointError, match="No space left"):
             run_folder.save(tmp_path, networks, Progress(images_seen=16), "owner")
@@ -177,3 +185,40 @@ def test_only_the_last_two_best_generators_are_kept(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_superseded(tmp_path, Progress(best_images=96, former_best_images=64))
     assert {each.name for each in tmp_path.iterdir()} == {*kept, *others}
+
+
+def test_what_a_killed_process_left_half_written_goes(
+    config: TrialConfig, rgb_u8: Tensor, tmp_path: Path
+) -> None:
+    networks = trained(config, rgb_u8, steps=1)
+    run_folder.save(tmp_path, networks, Progress(images_seen=8), "owner")
+    (tmp_path / ".checkpoint.safetensors.0123abcd.part").write_bytes(b"half")
+    assert run_folder.resume(tmp_path, networks, "owner") == Progress(images_seen=8)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_time_of_saving_adds_up(config: TrialConfig, rgb_u8: Tensor, tmp_path: Path) -> None:
+    networks = trained(config, rgb_u8, steps=1)
+    progress = Progress(images_seen=8, best_images=8)
+    sheet = np.zeros((4, 4, 3), np.uint8)
+    seconds = [0.0]
+    writes: list[Callable[[], None]] = [
+        lambda: run_folder.save(tmp_path, networks, progress, "owner"),
+        lambda: run_folder.write_best(tmp_path, config, networks, progress, sheet),
+        lambda: run_folder.write_samples(tmp_path, progress, sheet),
+    ]
+    for write in writes:
+        started = perf_counter()
+        write()
+        assert 0 < progress.saving_seconds - seconds[-1] <= perf_counter() - started
+        seconds.append(progress.saving_seconds)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        CHECKPOINT,
+        "best_8.safetensors",
+        "best_8.png",
+        "samples_8.png",
+    }
+
+
+def test_the_driver_knows_the_names_of_checkpoints() -> None:
+    assert (retention.CHECKPOINT, retention.PREVIOUS) == (CHECKPOINT, PREVIOUS)

@@ -24,12 +24,13 @@ from raycolor.photographs.read import read_photograph
 from raycolor.run_folder import CHECKPOINT, PREVIOUS
 from raycolor.sheet import GAP
 from raycolor.steps import Networks, StepLosses, adversarial_step
+from raycolor.storage import Patience
 from raycolor.trial import Report, best_key, train
 from tests.toy import TinyConfig
 
 CPU = torch.device("cpu")
 KEY = "fd_efficientnet_lite0"
-TIMES = {"images_per_second", "train_seconds", "evaluate_seconds"}
+TIMES = {"images_per_second", "train_seconds", "evaluate_seconds", "checkpoint_seconds"}
 
 EACH_REPORT = {
     "generator_loss",
@@ -91,7 +92,7 @@ def all_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Everything of a checkpoint that does not come from the clock."""
     tensors, about = load_tensors(folder / CHECKPOINT)
     progress = about["progress"]
-    for name in ("train_seconds", "evaluate_seconds", "reported_seconds"):
+    for name in ("train_seconds", "evaluate_seconds", "saving_seconds", "reported_seconds"):
         del progress[name]
     for name in TIMES if progress["report"] else ():
         del progress["report"]["metrics"][name]
@@ -187,7 +188,7 @@ class TestReports:
             wanted = EACH_REPORT | ADVERSARIAL_ONLY if ended else EACH_REPORT
             assert report.metrics.keys() == wanted
             assert report.references.keys() == {"gray", "truth"}
-            assert report.references["gray"].keys() == {KEY, "psnr", "colorfulness"}
+            assert report.references["gray"].keys() == {KEY, "psnr", "colorfulness", "crops"}
 
     def test_losses_are_means_over_the_steps_of_their_stage(
         self, tiny_config: TinyConfig, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
@@ -518,6 +519,7 @@ class TestInterruption:
             running = train(config, prepared_large, folder=tmp_path, device=CPU)
             next(running)
             monkeypatch.setattr("raycolor.checkpoint.save_file", refuse)
+            monkeypatch.setattr("raycolor.storage.PATIENCE", Patience(waits_s=()))
             with pytest.raises(CheckpointError, match="No space left on device"):
                 next(running)
         assert timeless_all(run(config, prepared_large, tmp_path)) == reports

@@ -8,10 +8,11 @@ import pytest
 from rich.console import Console
 
 from raycolor import search
-from raycolor.data import PreparedData
+from raycolor.data import PreparedData, write_prepared
 from raycolor.preparation.closing import next_command, print_closing
 from raycolor.preparation.run import Result
 from raycolor.preparation.skips import Skip
+from tests.toy import toy_splits
 
 
 def result(size: int = 64, common_side: int = 64, **changes: object) -> Result:
@@ -45,7 +46,7 @@ def test_what_was_written_is_told() -> None:
         "out: 10,123 pictures of 64 pixels, 124.5 MB",
         "  train 8,123, validation 1,002, test 998",
         "  fingerprint 0123456789ab",
-        "Next: python -m raycolor.search --data out",
+        "Next: python -m raycolor.search --data out --study out",
     ]
 
 
@@ -77,7 +78,7 @@ def test_narrow_terminal_breaks_lines_but_not_the_command() -> None:
     skipped = {"x" * 200 + f"{i}.jpg": Skip("damaged", "") for i in range(9)}
     out = "a rather long name of a folder/and one below it/data"
     lines = told(result(skipped=skipped), out, width=60).splitlines()
-    assert lines[-1] == f"Next: python -m raycolor.search --data '{out}'"
+    assert lines[-1] == f"Next: python -m raycolor.search --data '{out}' --study data"
     assert max(len(line) for line in lines[:-1]) <= 60
 
 
@@ -95,6 +96,9 @@ def test_next_command_is_a_plan(
 ) -> None:
     words = shlex.split(next_command(size, Path("my data")))
     assert words[:3] == ["python", "-m", "raycolor.search"]
+    splits = toy_splits(size, counts={"train": 32, "validation": 2, "test": 1})
+    (tmp_path / "my data").mkdir()
+    write_prepared(tmp_path / "my data", splits, name="mine", source="drawn")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["search", *words[3:], "--dry-run"])
     search.main()

@@ -117,7 +117,11 @@ def sick_curve(chosen: Mapping[str, Scalar], images: int) -> float | None:
 
 
 class MachineFaultError(Exception):
-    """A worker that a fake trial lets die for good."""
+    """A worker that a fake trial lets die; for good, or to be taken up again by another."""
+
+    def __init__(self, text: str, *, final: bool = True) -> None:
+        super().__init__(text)
+        self.final = final
 
 
 def metrics(value: float | None, images: int) -> dict[str, float]:
@@ -169,7 +173,14 @@ class Workers:
             if not running:
                 return
             number = int(self.rng.choice(sorted(running)))
-            if not self._step(engine, engine.state.trials[number], next(running[number])):
+            trial = engine.state.trials[number]
+            try:
+                goes_on = self._step(engine, trial, next(running[number]))
+            except MachineFaultError as error:
+                engine.fault(number, str(error), final=error.final)
+                goes_on = not error.final
+                running[number] = self._points(trial, engine.plan)
+            if not goes_on:
                 del running[number]
 
     def _points(self, trial: TrialState, plan: Plan) -> Iterator[int]:
@@ -181,17 +192,19 @@ class Workers:
 
     def _step(self, engine: Engine, trial: TrialState, images: int) -> bool:
         """Report once; return whether the trial goes on."""
-        try:
-            value = self.curve(trial.chosen, images)
-        except MachineFaultError as error:
-            engine.fault(trial.number, str(error), final=True)
-            return False
+        measured = self.measure(trial, images)
         self.checkpoints[trial.number] = images
         engine.note_references({"gray": {FD: GRAY}})
-        decision = engine.report(
-            trial.number, images, stage(trial.chosen, images), metrics(value, images)
-        )
+        decision = engine.report(trial.number, images, stage(trial.chosen, images), measured)
         return decision.action == "go_on"
+
+    def measure(self, trial: TrialState, images: int) -> dict[str, Any]:
+        """Return what a trial reports; a test may have its own.
+
+        Raises:
+            MachineFaultError: its worker dies.
+        """
+        return metrics(self.curve(trial.chosen, images), images)
 
 
 def run(

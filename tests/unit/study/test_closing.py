@@ -81,6 +81,8 @@ def test_the_next_commands(plan: Plan, told: Told) -> None:
     assert f"Ask why             python -m raycolor.show {plan.folder} --explain TRIAL" in lines
     assert f"Colour a photo      python -m raycolor.colorize PHOTO --from {plan.folder}" in lines
     assert "Search further      the same command with --trials 16" in lines
+    unfinished = closing(plan, told, finished=False)
+    assert "Search further" not in unfinished
 
 
 def test_an_unfinished_study_says_how_to_go_on(plan: Plan, told: Told) -> None:
@@ -94,7 +96,7 @@ def test_a_winner_that_does_not_beat_gray_is_called_so(plan: Plan) -> None:
     told.gray(80.0).report(told.ask(), 144, 88.0, "end")
     text = " ".join(closing(plan, told).split())
     assert "88.00, 10.0% ABOVE gray (80.00)." in text
-    assert "It is no colorizer: grey pictures score better. Give it more images or trials." in text
+    assert "By this distance it is no colorizer yet: grey pictures score better." in text
 
 
 def test_before_any_report(plan: Plan) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raycolor.plan import Plan
-from raycolor.study.evidence import cost, lead, rank_correlations
+from raycolor.study.evidence import arrival_luck, cost, lead, rank_correlations
 from tests.unit.study.fakes import BUDGET, EVERY, SPACE, Told, make
 
 
@@ -108,7 +108,7 @@ def test_cost(plan: Plan) -> None:
     told.ask()
     found = cost(told.state, plan)
     assert found.images == 16 + BUDGET
-    assert found.share_of_full == pytest.approx((16 + BUDGET) / (3 * BUDGET))
+    assert found.share_of_full == pytest.approx((16 + BUDGET) / (2 * BUDGET))
     assert found.train_seconds == pytest.approx((16 + BUDGET) / 20)
     # The clock of the fakes ticks once a record.
     assert found.wall_seconds == len(told.records) - 1
@@ -129,3 +129,23 @@ def test_time_between_sessions_is_not_worked(plan: Plan) -> None:
 def test_nothing_has_been_spent_before_the_first_trial(plan: Plan) -> None:
     found = cost(Told().state, plan)
     assert (found.images, found.share_of_full, found.wall_seconds) == (0, 0.0, 0.0)
+
+
+def test_trials_that_few_others_pruned_are_counted(plan: Plan) -> None:
+    told = Told()
+    told.report(told.ask(), 16, 70.0, rung=16)
+    assert arrival_luck(told.state, plan) == ""
+    told.report(told.ask(), 16, 90.0, "prune", rung=16, cutoff=70.0, standing=1)
+    told.report(told.ask(), 16, 91.0, "prune", rung=16, cutoff=75.0, standing=5)
+    assert arrival_luck(told.state, plan).startswith(
+        "1 of 2 pruned trials were compared with fewer than 3 others"
+    )
+    # A trial that diverged was not compared.
+    told.report(told.ask(), 16, math.nan, "prune", rung=16)
+    assert arrival_luck(told.state, plan).startswith("1 of 2 ")
+
+
+def test_what_waits_is_not_counted_as_saved(plan: Plan) -> None:
+    told = Told()
+    told.report(told.ask(), 16, 70.0)
+    assert cost(told.state, plan).share_of_full == 1.0

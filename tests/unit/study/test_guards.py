@@ -1,7 +1,10 @@
 """Guards end sick trials, and leave healthy ones alone."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,3 +108,42 @@ def test_a_saturated_discriminator_is_told_apart() -> None:
     assert is_saturated(told([90] * 5, [1.0] * 5))
     assert not is_saturated(told([90] * 5, [1.0, 1.0, 0.9, 1.0, 1.0]))
     assert guard(told([90] * 9, [1.0] * 9)) is None
+
+
+# --- real runs
+
+RUNS = json.loads((Path(__file__).parents[2] / "golden" / "runs.json").read_text(encoding="utf-8"))
+
+
+def reports_of(run: list[Any]) -> list[tuple[str, dict[str, float]]]:
+    return [(stage, metrics) for _, stage, metrics in run]
+
+
+def acts_at(run: list[Any], settings: GuardSettings) -> tuple[int, str] | None:
+    """Images at which a guard acts first, and which."""
+    told = reports_of(run)
+    for number in range(1, len(told) + 1):
+        if (found := guard(told[:number], settings)) is not None:
+            return run[number - 1][0], found
+    return None
+
+
+def test_healthy_runs_are_left_alone() -> None:
+    assert len(RUNS["healthy"]) >= 12
+    for run in RUNS["healthy"]:
+        assert acts_at(run, GuardSettings()) is None
+
+
+def test_runs_that_were_made_sick_are_ended() -> None:
+    sick = RUNS["sick"]
+    assert acts_at(sick["divergence"], GuardSettings()) == (2304, "divergence")
+    at_chance = acts_at(sick["discriminator_at_chance"], GuardSettings())
+    assert at_chance == (1280, "discriminator_at_chance")
+
+
+def test_a_generator_that_wins_is_ended_by_a_threshold_above_its_loss() -> None:
+    # Against a discriminator that hardly learns its loss ends at a third, not at zero.
+    run = RUNS["sick"]["generator_wins"]
+    assert acts_at(run, GuardSettings()) is None
+    wider = GuardSettings(adversarial_loss_zero=ZeroLossGuard(below=0.4))
+    assert acts_at(run, wider) == (1024, "adversarial_loss_zero")

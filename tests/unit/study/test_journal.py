@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raycolor.errors import CheckpointError
+from raycolor.storage import Patience
 from raycolor.study.journal import FILE, Journal, read_journal
+from raycolor.study.lease import read_holder
 from raycolor.study.records import (
     FORMAT,
     Ask,
@@ -309,8 +311,8 @@ def test_a_second_writer_is_refused_until_the_first_has_closed(tmp_path: Path) -
         with pytest.raises(CheckpointError) as caught:
             Journal(tmp_path)
         assert str(caught.value) == (
-            f"{tmp_path / FILE}: another search works on this study; wait for it, or choose "
-            "another --study"
+            f"{tmp_path / FILE}: another search works on this study: "
+            f"{read_holder(tmp_path)}; wait for it, or choose another --study"
         )
         journal.append(RECORDS[1])
         assert spelled(read_journal(tmp_path)) == spelled(RECORDS[:2])
@@ -364,7 +366,10 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("room", [0, 1, 50])
-def test_a_full_disk_leaves_nothing_of_a_record(tmp_path: Path, room: int) -> None:
+def test_a_full_disk_leaves_nothing_of_a_record(
+    tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raycolor.storage.PATIENCE", Patience(waits_s=()))
     path = write(tmp_path, RECORDS[:3])
     before = path.read_bytes()
     with Journal(tmp_path) as journal:

@@ -10,14 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
+from raycolor.checkpoint import load_tensors, save_tensors
 from raycolor.plan import Plan
 from raycolor.study import views as views_module
+from raycolor.study.best import GENERATOR
 from raycolor.study.engine import Engine, Event
 from raycolor.study.journal import Journal, read_journal
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Reported
+from raycolor.study.retention import CHECKPOINT, PREVIOUS
 from raycolor.study.state import fold
 from raycolor.study.views import Views
+from raycolor.weights import weights_fingerprints
 from tests.unit.study.fakes import OBJECTIVE, Workers, clock, make, sick_curve
 
 VIEWS = ("leaderboard.csv", "trials.parquet", "reports.parquet", "tensorboard", "best")
@@ -36,9 +40,10 @@ def write_checkpoint(plan: Plan) -> Callable[[Event], None]:
             trial = event.state.trials[event.record.number]
             folder = plan.folder / "checkpoints" / trial_name(trial.number, trial.chosen)
             folder.mkdir(parents=True, exist_ok=True)
-            for ending in ("safetensors", "png"):
-                path = folder / f"best_{event.record.images_seen}.{ending}"
-                path.write_text(f"{trial.number} {event.record.images_seen} {ending}")
+            stem = folder / f"best_{event.record.images_seen}"
+            about = {"who": f"{trial.number} {event.record.images_seen}"}
+            save_tensors(stem.with_suffix(".safetensors"), {}, about)
+            stem.with_suffix(".png").write_text(about["who"])
 
     return write
 
@@ -64,7 +69,10 @@ def contents(plan: Plan) -> dict[str, object]:
         "leaderboard": (folder / "leaderboard.csv").read_text(encoding="utf-8"),
         "trials": repr(pq.read_table(folder / "trials.parquet").to_pylist()),
         "reports": repr(pq.read_table(folder / "reports.parquet").drop(["time"]).to_pylist()),
-        "best": {path.name: path.read_text() for path in sorted((folder / "best").iterdir())},
+        "best": {
+            path.name: load_tensors(path)[1] if path.name == GENERATOR else path.read_text()
+            for path in sorted((folder / "best").iterdir())
+        },
         "runs": sorted(path.name for path in (folder / "tensorboard").glob("*/")),
     }
 
@@ -99,7 +107,35 @@ def test_the_plan_and_the_environment_are_written_when_a_session_begins(plan: Pl
     session(plan, Workers(), most_reports=0, close=False)
     tree = YAML(typ="safe", pure=True).load((plan.folder / "plan.yaml").read_text())
     assert tree == plan.as_tree()
-    assert json.loads((plan.folder / "environment.json").read_text()) == {"python": "3"}
+    environment = json.loads((plan.folder / "environment.json").read_text())
+    assert environment == {
+        "python": "3",
+        "extractor": {"name": "efficientnet_lite0", "sha256": None},
+        "data_fingerprint": "abc",
+        "study_seed": 0,
+        "determinism": "exact",
+        "resources": None,
+    }
+
+
+def test_resources_are_added_when_ray_has_told_them(plan: Plan) -> None:
+    with Journal(plan.folder / "journal") as journal:
+        engine = Engine(plan, journal)
+        views = Views(plan.folder, plan)
+        engine.observers.append(views.take)
+        sha256 = weights_fingerprints()["efficientnet_lite0"]
+        engine.begin({"weights": {"efficientnet_lite0": sha256}}, "abc")
+        engine.note_resources(cpus=2, gpus=0.5, concurrent=3, machines=4)
+        views.close(engine.state)
+    environment = json.loads((plan.folder / "environment.json").read_text())
+    assert environment["extractor"] == {"name": "efficientnet_lite0", "sha256": sha256}
+    assert environment["resources"] == {
+        "cpus": 2,
+        "threads": 2,
+        "gpus": 0.5,
+        "concurrent": 3,
+        "machines": 4,
+    }
 
 
 def test_tables_exist_from_the_first_moment(plan: Plan) -> None:
@@ -127,9 +163,31 @@ def test_the_best_and_the_leaderboard_name_the_same_winner(plan: Plan) -> None:
     second_line = (plan.folder / "leaderboard.csv").read_text().splitlines()[1]
     assert second_line.startswith(f"1,{name},")
     mark = json.loads((plan.folder / "best" / "source.json").read_text())
-    assert mark == {"trial": name, "images_seen": winner.best_images(OBJECTIVE)}
+    assert mark["trial"] == name
+    assert mark["images_seen"] == winner.best_images(OBJECTIVE)
 
 
 def test_no_half_written_file_stays(plan: Plan) -> None:
     session(plan, Workers(), close=True)
     assert not list(plan.folder.rglob("*.part"))
+
+
+def test_a_trial_that_has_ended_keeps_one_checkpoint(plan: Plan) -> None:
+    session(plan, Workers(in_flight=3), most_reports=12, close=False)
+    trials = fold(read_journal(plan.folder / "journal")).trials
+    assert {trial.status for trial in trials} >= {"open", "pruned"}
+    for trial in trials:
+        folder = plan.folder / "checkpoints" / trial_name(trial.number, trial.chosen)
+        folder.mkdir(parents=True, exist_ok=True)
+        # A write that failed may have left the older one alone.
+        names = (PREVIOUS,) if trial.number == 0 else (CHECKPOINT, PREVIOUS)
+        for name in names:
+            (folder / name).touch()
+    session(plan, Workers(in_flight=3), most_reports=8, close=False)
+    for trial in fold(read_journal(plan.folder / "journal")).trials:
+        folder = plan.folder / "checkpoints" / trial_name(trial.number, trial.chosen)
+        kept = sorted(path.name for path in folder.glob("checkpoint*"))
+        if trial.number == 0:
+            assert kept == [PREVIOUS]
+        elif kept:
+            assert kept == ([CHECKPOINT, PREVIOUS] if trial.status == "open" else [CHECKPOINT])

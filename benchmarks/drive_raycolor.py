@@ -1,0 +1,81 @@
+"""One session of raycolor's driver on replayed curves; `against_stock_tune.py` starts it."""
+
+import json
+import time
+from pathlib import Path
+
+from replayed import OBJECTIVE, RaycolorReplay, append_line, read_settings, resident_bytes
+
+from raycolor.plan import make_plan
+from raycolor.study.engine import Engine, Event
+from raycolor.study.journal import Journal
+from raycolor.study.records import Reported
+from raycolor.study.views import Views
+from raycolor.tuning import run, trainable
+
+SPACE = """
+study:
+  trials: {trials}
+  searcher: {{kind: tpe, startup_trials: 10}}
+  scheduler: {{kind: asha, first_rung: {first_rung}, reduction: {reduction}}}
+  resources: {{cpus: 1, gpus: 0}}
+fixed: {{budget.images: {budget}, budget.report_every: {every}, budget.batch_size: 1}}
+search:
+  losses.l1_lambda: {{kind: uniform, low: 0, high: 1}}
+"""
+
+
+def main() -> None:
+    """Run or resume the study that the settings name."""
+    settings = read_settings()
+    folder = Path(settings.folder)
+    space = folder / "replayed.yaml"
+    text = SPACE.format(
+        trials=settings.trials,
+        first_rung=settings.first_rung,
+        reduction=settings.reduction,
+        budget=settings.budget,
+        every=settings.every,
+    )
+    space.write_text(text, encoding="utf-8")
+    plan = make_plan(
+        space=str(space),
+        study=None,
+        out=folder,
+        data="photos",
+        trials=None,
+        concurrent=settings.concurrent,
+        overrides={},
+        address=None,
+        time_budget_s=None,
+        seed=0,
+    )
+
+    def note(event: Event) -> None:
+        if isinstance(event.record, Reported):
+            append_line(folder / "received.jsonl", time=time.time(), memory=resident_bytes())
+
+    # The driver is the real one; only what it starts on workers replays instead of training.
+    trainable.StudyTrainable = RaycolorReplay  # type: ignore[misc]
+    with Journal(plan.folder / "journal") as journal:
+        engine = Engine(plan, journal)
+        views = Views(plan.folder, plan)
+        engine.observers += [views.take, note]
+        engine.begin({}, "replayed")
+        views.rebuild(engine.state)
+        engine.end(run.run_study(plan, engine))
+        views.close(engine.state)
+        trials = [
+            {
+                "position": trial.chosen["losses.l1_lambda"],
+                "images": trial.images_seen,
+                "ended": trial.status != "open",
+                "best": trial.best(OBJECTIVE),
+            }
+            for trial in engine.state.trials
+        ]
+    (folder / "result.json").write_text(json.dumps(trials), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

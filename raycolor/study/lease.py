@@ -1,0 +1,177 @@
+"""The lease of a study: which driver works on it, written beside its journal and renewed.
+
+On one machine, and on network folders that pass locks on, the journal's lock (flock) lets one
+driver in; the lease tells a second one who the first is. Some network folders know no locks: there
+the lease is the guard. The driver changes it every 20 s; another driver takes it over only after it
+has watched it for a minute without seeing a change. So no clocks are compared, and one that is set
+back or forward does no harm.
+
+What that does not give where there are no locks: two drivers that take over in the same second
+may both begin, until one of them finds the other's lease, at the latest after 20 s, and ends. A
+driver that was stopped for more than a minute (SIGSTOP, a sleeping laptop) and goes on may write
+until then too. Writing the lease only if it is unchanged would close both gaps; plain files cannot.
+"""
+
+import json
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from raycolor.errors import CheckpointError
+from raycolor.files import PART
+
+FILE = "lease.json"
+RENEW_S = 20.0
+"""Seconds between two renewals."""
+EXPIRY_S = 60.0
+"""Seconds without a change after which a lease is void."""
+POLL_S = 1.0
+"""Seconds between two looks at the lease of another driver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A driver, as its lease names it."""
+
+    host: str
+    pid: int
+    since: str
+    """When it began: date and time, UTC."""
+    token: str
+    """Of this driver alone."""
+    beat: int = 0
+    """Renewals so far: what changes while it lives."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+class Lease:
+    """The lease that this driver holds.
+
+    Attributes:
+        taken_by: another driver that has taken it over, once that is noticed; None before.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tell: Callable[[str], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        host: str | None = None,
+    ) -> None:
+        """Take the lease, if need be after the former one has run out.
+
+        Args:
+            folder: the journal's; the caller holds its lock.
+            tell: hears that this waits for a lease to run out.
+            sleep: waits that many seconds.
+            host: name of this machine, if not the system's.
+
+        Raises:
+            CheckpointError: another driver works on the study, or the storage refuses.
+        """
+        self.taken_by: Holder | None = None
+        self._path = folder / FILE
+        self._holder = Holder(
+            host=host or platform.node(),
+            pid=os.getpid(),
+            since=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M:%S} UTC",
+            token=secrets.token_hex(8),
+        )
+        former = read_holder(folder)
+        # On this machine the lock has already told that the former driver is gone.
+        elsewhere = former is not None and former.host != self._holder.host
+        if former is not None and elsewhere:
+            self._outwait(former, tell or (lambda text: None), sleep)
+        try:
+            self._write()
+        except OSError as error:
+            raise CheckpointError(
+                f"{self._path}: cannot be written ({error.strerror or error}); make room or mend "
+                "the storage, then give the same command again"
+            ) from error
+        if elsewhere:
+            # Another one may have waited for the same lease; the last to write has it.
+            sleep(POLL_S)
+            self.renew()
+            if self.taken_by is not None:
+                raise self._refusal(self.taken_by)
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._renew_until_released, daemon=True)
+        self._thread.start()
+
+    def renew(self) -> None:
+        """Show that this driver lives, or notice that another one has taken over."""
+        found = read_holder(self._path.parent)
+        if found is not None and found.token != self._holder.token:
+            self.taken_by = found
+            return
+        self._holder = replace(self._holder, beat=self._holder.beat + 1)
+        # A storage that is away for a moment: the next renewal may come in time.
+        with suppress(OSError):
+            self._write()
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self._released.set()
+        self._thread.join()
+        found = read_holder(self._path.parent)
+        if found is not None and found.token == self._holder.token:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def _renew_until_released(self) -> None:
+        while not self._released.wait(RENEW_S) and self.taken_by is None:
+            self.renew()
+
+    def _outwait(
+        self, former: Holder, tell: Callable[[str], None], sleep: Callable[[float], None]
+    ) -> None:
+        """Watch another machine's lease until it has run out.
+
+        Raises:
+            CheckpointError: it is renewed.
+        """
+        tell(
+            f"{former} worked on this study and has not said that it ended; watching for "
+            f"{EXPIRY_S:g} s whether it lives."
+        )
+        for _ in range(round(EXPIRY_S / POLL_S)):
+            sleep(POLL_S)
+            found = read_holder(self._path.parent)
+            if found is None:
+                return
+            if found != former:
+                raise self._refusal(found)
+
+    def _refusal(self, holder: Holder) -> CheckpointError:
+        return CheckpointError(
+            f"{self._path}: another search works on this study: {holder}; wait for it, or choose "
+            "another --study"
+        )
+
+    def _write(self) -> None:
+        beside = self._path.with_name(f".{FILE}.{self._holder.token}{PART}")
+        try:
+            beside.write_text(json.dumps(asdict(self._holder)), encoding="utf-8")
+            beside.replace(self._path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def read_holder(folder: Path) -> Holder | None:
+    """Read who holds the lease of a journal's folder; None if nobody does, or it cannot be read."""
+    try:
+        tree = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return Holder(**tree)
+    except (OSError, ValueError, TypeError):
+        return None

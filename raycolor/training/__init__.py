@@ -1,0 +1,1 @@
+"""One configuration trained without a study: read, checked, trained, taken up again, told."""
