@@ -26,17 +26,12 @@ from raycolor.coloring.generators import find_generator
 from raycolor.coloring.inputs import find_photographs
 from raycolor.coloring.jobs import Job, names_one_file, plan_jobs
 from raycolor.coloring.writing import FormatName
-from raycolor.command import SOME_FAILED, command_line, make_console
+from raycolor.command import SOME_FAILED, command_line, make_console, named
 from raycolor.errors import ConfigError, RaycolorError
 from raycolor.photographs.read import MOST_PIXELS
 
 SIZES = (16, 2048)
 """Smallest and largest `--size`."""
-
-
-def _named(value: str | None) -> object:
-    """Name the value of a flag that has no default in the help."""
-    return tyro.conf.arg(metavar=value, help_behavior_hint="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +42,7 @@ class Flags:
     """
 
     # The help keeps the line breaks of these docstrings, so each line is a sentence.
-    photos: Annotated[tuple[str, ...], tyro.conf.Positional, _named("PHOTO ...")]
+    photos: Annotated[tuple[str, ...], tyro.conf.Positional, named("PHOTO ...")]
     """Photographs, folders of them, or patterns as 'album/**/*.jpg', of any format.
     Colours that they have are ignored."""
     study: Annotated[str, tyro.conf.arg(name="from", metavar="STUDY[:TRIAL]")]
@@ -56,13 +51,13 @@ class Flags:
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER|FILE")] = Path("colorized")
     """Folder for the results; what lies in folders keeps its place.
     For one photograph also the name of a file, as new.jpg."""
-    format: Annotated[FormatName | None, _named("png|jpeg|webp|tiff")] = None
+    format: Annotated[FormatName | None, named("png|jpeg|webp|tiff")] = None
     """Format of the results; png if the name of a file does not say another."""
-    size: Annotated[int | None, _named("PIXELS")] = None
+    size: Annotated[int | None, named("PIXELS")] = None
     """Short side at which colours are predicted, 16 to 2048; as in training if not given."""
-    side_by_side: Annotated[bool, _named(None)] = False
+    side_by_side: Annotated[bool, named(None)] = False
     """Write a second, smaller picture for each: grey, coloured, and the original if coloured."""
-    overwrite: Annotated[bool, _named(None)] = False
+    overwrite: Annotated[bool, named(None)] = False
     """Replace results that are there already; a photograph is never replaced."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where colours are predicted; auto takes a CUDA device if there is one."""

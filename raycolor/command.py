@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+import tyro
 from rich.console import Console
 
 from raycolor.errors import RaycolorError
@@ -44,6 +45,11 @@ def command_line() -> Iterator[None]:
         # The reader has what it wanted, as in `... | head`; Python must not complain at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(USER_ERROR)
+
+
+def named(value: str | None) -> object:
+    """Name the value of a flag in the help, and leave out a default that its text tells."""
+    return tyro.conf.arg(metavar=value, help_behavior_hint="")
 
 
 def complain(text: str) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from raycolor.command import command_line, make_console
+from raycolor.command import command_line, make_console, named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,9 @@ class Flags:
     least_color: float = 2.0
     """Pictures with less colour are left out, as grey and sepia ones; 0 takes all.
     It is the root mean square, in Lab units, of what lightness does not tell of a and b."""
-    workers: int | None = None
+    workers: Annotated[int | None, named("N")] = None
     """Processes; one for each core if not given."""
-    overwrite: bool = False
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, named(None)] = False
     """Replace an older data set in OUT; it stays usable until the new one is complete."""
 
 

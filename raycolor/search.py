@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
-from raycolor.command import INTERRUPTED, command_line, complain, make_console
+from raycolor.command import INTERRUPTED, command_line, complain, make_console, named
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.plan import BUILT_IN, Plan, make_plan
 from raycolor.spaces.manual import manual
@@ -30,11 +30,6 @@ from raycolor.storage import StorageError
 
 if TYPE_CHECKING:
     from raycolor.study.state import StudyState
-
-
-def _named(value: str | None) -> object:
-    """Name the value of a flag that has no default in the help."""
-    return tyro.conf.arg(metavar=value, help_behavior_hint="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,31 +41,31 @@ class Flags:
 
     space: Annotated[str, tyro.conf.arg(metavar="FILE")] = "quickstart"
     """Search-space file, or the name of one that ships with raycolor."""
-    study: Annotated[str | None, _named("NAME")] = None
+    study: Annotated[str | None, named("NAME")] = None
     """Name of the study; the space's name if not given. Its folder is OUT/STUDY."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("results")
     """Folder of the studies."""
     data: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = BUILT_IN
     """Folder of a prepared data set, or `photos` for the built-in one."""
-    trials: Annotated[int | None, _named("N")] = None
+    trials: Annotated[int | None, named("N")] = None
     """Number of trials, if not the space's; more than before extend a study."""
-    concurrent: Annotated[int | None, _named("N")] = None
+    concurrent: Annotated[int | None, named("N")] = None
     """Trials at once; as many as the machines hold if not given."""
     set: Annotated[list[str], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="PATH=VALUE")] = (
         field(default_factory=list)
     )
     """Fix a setting of all trials, as losses.l1_lambda=100, or change one of the study, as
     study.searcher.kind=random; --keys lists all."""
-    address: Annotated[str | None, _named("ADDRESS")] = None
+    address: Annotated[str | None, named("ADDRESS")] = None
     """Address of a running Ray cluster, `auto` on its head node; this machine if not given."""
-    time_budget: Annotated[float | None, _named("SECONDS")] = None
+    time_budget: Annotated[float | None, named("SECONDS")] = None
     """Seconds after which running trials end at their next report; the same command goes on."""
-    gpu_hours: Annotated[float | None, _named("HOURS")] = None
+    gpu_hours: Annotated[float | None, named("HOURS")] = None
     """GPU hours of all trials, earlier sessions' too, after which running ones end at their next
     report; the same command with more goes on."""
-    max_cost: Annotated[float | None, _named("AMOUNT")] = None
+    max_cost: Annotated[float | None, named("AMOUNT")] = None
     """The same as a cost; the space names the price: study.resources.price_per_hour."""
-    fresh: Annotated[bool, tyro.conf.FlagCreatePairsOff, _named(None)] = False
+    fresh: Annotated[bool, tyro.conf.FlagCreatePairsOff, named(None)] = False
     """Begin anew: the study that is there is moved aside, to NAME.1, NAME.2 and so on."""
     revive: Annotated[list[int], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="N")] = field(
         default_factory=list
@@ -78,9 +73,9 @@ class Flags:
     """Take up a pruned or failed trial again; may be given several times."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of suggestions, initial weights and data order."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff, _named(None)] = False
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff, named(None)] = False
     """Print the plan, the rungs and the largest cost, and stop."""
-    keys: Annotated[bool, tyro.conf.FlagCreatePairsOff, _named(None)] = False
+    keys: Annotated[bool, tyro.conf.FlagCreatePairsOff, named(None)] = False
     """Print every key of a space file with its values and meaning, and stop."""
 
 

@@ -11,12 +11,12 @@ terminal, and for a folder that was copied from another machine. Nothing of the 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
 
-from raycolor.command import command_line, make_console
+from raycolor.command import command_line, make_console, named
 from raycolor.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class Flags:
     `report.html`: one file with everything in it, pictures too, that works offline.
     """
 
-    study: tyro.conf.Positional[Path]
+    study: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
     """Folder of the study, as results/quickstart."""
-    explain: str | None = None
+    explain: Annotated[str | None, named("TRIAL")] = None
     """Number or name of a trial: tell why it was stopped, or how it came through."""
-    page: Path | None = None
+    page: Annotated[Path | None, named("FILE")] = None
     """Where the page goes; STUDY/report.html if not given."""
-    optuna: Path | None = None
+    optuna: Annotated[Path | None, named("FILE")] = None
     """File: write the study as a database for Optuna's dashboard, and nothing else."""
 
 

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import tyro
 
-from raycolor.command import INTERRUPTED, command_line, complain, make_console
+from raycolor.command import INTERRUPTED, command_line, complain, make_console, named
 from raycolor.errors import ConfigError
 from raycolor.spaces.overrides import parse_overrides
 from raycolor.training.job import Job, make_job
@@ -32,17 +32,17 @@ class Flags:
     config: tyro.conf.Positional[Path]
     """File with the settings of one trial, as results/STUDY/best/config.yaml; what it leaves out
     has its default."""
-    data: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
+    data: Annotated[str | None, named("FOLDER")] = None
     """Folder of a prepared data set, or `photos` for the built-in one; that of the study if not
     given, and without a study the built-in one."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
+    out: Annotated[Path | None, named("FOLDER")] = None
     """Folder of the run: reports, checkpoints, pictures and the best generator; runs/NAME if not
     given."""
     set: Annotated[list[str], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="PATH=VALUE")] = (
         field(default_factory=list)
     )
     """Replace a setting, as losses.l1_lambda=100; may be given several times."""
-    threads: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    threads: Annotated[int | None, named("N")] = None
     """Threads of torch; those of the study's trial if not given, and without a study all cores."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = (
         False
