@@ -1,6 +1,7 @@
 """What a user reads when a study stops: the answer, and what to type next."""
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,7 +108,11 @@ def print_commands(
         commands["Go on"] = again
     elif finished:
         more = 2 * max(plan.trials, len(state.searched))
-        commands["Search further"] = f"{again or 'the same command'} with --trials {more}"
+        commands["Search further"] = (
+            f"{re.sub(r' --trials[ =][^ ]+', '', again)} --trials {more}"
+            if again
+            else f"the same command with --trials {more}"
+        )
     for what, command in commands.items():
         # One line each, however narrow the terminal: they are to be copied.
         console.print(f"[dim]{what:<18}[/]  {escape(command)}", highlight=False, soft_wrap=True)
