@@ -33,14 +33,14 @@ def main() -> None:
     with sync_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1100, "height": 1560})
+        page = browser.new_page(viewport={"width": 1100, "height": 1700})
         page.goto((study / "report.html").resolve().as_uri())
         page.wait_for_selector("#race .main-svg")
         save(page, "report.jpg")
         page.locator("#race").scroll_into_view_if_needed()
         page.locator("#race").screenshot(path=GALLERY / "race.png")
         with tensorboard(study / "tensorboard") as address:
-            page.set_viewport_size({"width": 1700, "height": 640})
+            page.set_viewport_size({"width": 1700, "height": 780})
             page.goto(f"{address}/#hparams")
             page.get_by_text("PARALLEL COORDINATES VIEW").click(timeout=60_000)
             page.locator("svg .foreground path").first.wait_for(timeout=60_000)
