@@ -4,11 +4,9 @@ import csv
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,37 +41,6 @@ TINY: dict[str, Scalar] = {
 MEASURED = {"images_per_second", "train_seconds", "evaluate_seconds", "checkpoint_seconds"}
 """Metrics that differ from run to run."""
 TRIALS = 4
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A home and a folder for Ray of this module's own; nothing may run in it afterwards."""
-    # Ray's sockets have paths of at most 107 characters, so not under pytest's long folder.
-    folder = Path(tempfile.mkdtemp(prefix="rc-"))
-    yield folder
-    for _ in range(100):
-        if not _processes(folder):
-            break
-        time.sleep(0.2)
-    left = _processes(folder)
-    for process in left:
-        process.kill()
-    shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"still running: {left}"
-
-
-def _processes(home: Path) -> list[psutil.Process]:
-    """Processes that were started with this home, or name it."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            # Ray's workers write their titles over their environment, but end with their raylet.
-            if alive and str(home) in (process.environ().get("HOME"), *process.cmdline()):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
 
 
 def command(out: Path, *more: str) -> list[str]:

@@ -14,7 +14,6 @@ from tests.ray.test_search import (
     assert_lawful,
     command,
     essence,
-    home,  # noqa: F401  (a fixture)
     journal,
     run,
     started,
@@ -51,7 +50,7 @@ def fill(disk: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def uninterrupted(
-    home: Path,  # noqa: F811  (the fixture)
+    home: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     out = tmp_path_factory.mktemp("uninterrupted")
@@ -62,7 +61,7 @@ def uninterrupted(
 
 @pytest.mark.parametrize("full", [".", "tiny/journal"])
 def test_a_search_on_a_full_disk_pauses_and_the_same_command_goes_on(
-    home: Path,  # noqa: F811  (the fixture)
+    home: Path,
     uninterrupted: Path,
     tmp_path: Path,
     full: str,

@@ -14,9 +14,7 @@ from raycolor.study.records import Resources
 from raycolor.study.state import StudyState, TrialState, fold
 from raycolor.training.reports import read_rows
 from raycolor.weights import weights_fingerprints
-from tests.ray.test_search import TINY, home, run
-
-__all__ = ["home"]  # a fixture
+from tests.ray.test_search import TINY, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
