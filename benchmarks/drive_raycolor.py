@@ -59,7 +59,7 @@ def main() -> None:
     trainable.StudyTrainable = RaycolorReplay  # type: ignore[misc]
     with Journal(plan.folder / "journal") as journal:
         engine = Engine(plan, journal)
-        views = Views(plan.folder, plan)
+        views = Views(plan)
         engine.observers += [views.take, note]
         engine.begin({}, "replayed")
         views.rebuild(engine.state)

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pydantic import TypeAdapter
 
 from raycolor.config import TrialConfig, flattened
 from raycolor.errors import ConfigError
+from raycolor.remote.address import below, check_address, is_address, mirror_of
+from raycolor.remote.mirror import Mirror, study_files
 from raycolor.spaces.domains import Domain, Scalar, combinations, edges, ordered
 from raycolor.spaces.file import find_space, load_space
 from raycolor.spaces.space import DEFAULT_TRIALS, MOST_CONCURRENT, MOST_TRIALS, Space, StudySettings
@@ -23,12 +26,10 @@ from raycolor.spaces.space import DEFAULT_TRIALS, MOST_CONCURRENT, MOST_TRIALS, 
 BUILT_IN = "photos"
 """Name of the data set that ships with raycolor."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""How s3://bucket and the like begin; as a path they have one slash."""
 FOLDER_RULE = "use at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that a study is asked to do."""
 
@@ -36,7 +37,10 @@ class Plan:
     study: str
     """Name of the study, which is its folder's."""
     out: Path
-    """Folder of the studies."""
+    """Folder of the studies on this machine."""
+    remote: str | None = None
+    """Address of the studies on shared storage, for which `out` stands on this machine; None where
+    `out` itself holds them."""
     data: str
     """`photos`, or the absolute path of a prepared data set."""
     trials: int
@@ -55,15 +59,30 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """The study's folder."""
+        """The study's folder on this machine."""
         return self.out / self.study
+
+    @property
+    def address_of_study(self) -> str | None:
+        """The study's folder on shared storage; None where it lies in `folder`."""
+        return None if self.remote is None else below(self.remote, self.study)
+
+    @property
+    def where(self) -> str:
+        """The study's folder, as command lines take it."""
+        return self.address_of_study or str(self.folder)
+
+    @property
+    def files(self) -> Mirror:
+        """What the study's trials kept, wherever it lies."""
+        return study_files(self.folder, self.address_of_study)
 
     @property
     def rungs(self) -> tuple[int, ...]:
         """Image counts at which trials are compared."""
         return self.space.rungs()
 
-    @property
+    @cached_property
     def base(self) -> TrialConfig:
         """A configuration of the space, for what is the same in all of them."""
         first = {p: edges(d)[0] for p, d in self.space.search.items() if not d.when}
@@ -140,7 +159,7 @@ class Plan:
         scheduler = self.space.study.scheduler
         searcher = self.space.study.searcher
         lines = [
-            f"Study      {self.study} in {self.folder}",
+            f"Study      {self.study} in {self.where}",
             f"Space      {self.space.name}; data {self.data}; seed {self.seed}",
             f"Trials     {self.trials}"
             + (f", {self.concurrent} at once" if self.concurrent else "")
@@ -192,7 +211,7 @@ def make_plan(
     *,
     space: str,
     study: str | None,
-    out: Path,
+    out: Path | str,
     data: str,
     trials: int | None,
     concurrent: int | None,
@@ -204,6 +223,8 @@ def make_plan(
     seed: int,
 ) -> Plan:
     """Make a plan from a space file and flags; None leaves a value to the file.
+
+    `out` is a folder, or an address on shared storage.
 
     Raises:
         ConfigError: all problems at once, one a line.
@@ -225,11 +246,12 @@ def make_plan(
             )
     if not 0 <= seed < 2**32:
         problems.append(f"--seed {seed}: give a number from 0 to {2**32 - 1}")
-    if ADDRESS.match(str(out)):
-        problems.append(
-            f"--out {out}: is an address, but a study lies in a folder; give one, on a cluster one "
-            "of a network file system (as NFS) that all machines have"
-        )
+    remote = out if isinstance(out, str) and is_address(out) else None
+    if remote is not None:
+        try:
+            check_address("--out", remote)
+        except ConfigError as error:
+            problems.append(str(error))
     if study is not None and not FOLDER_NAME.fullmatch(study):
         problems.append(f"--study {study!r}: becomes a folder's name; {FOLDER_RULE}")
     loaded: Space | None = None
@@ -264,7 +286,8 @@ def make_plan(
     return Plan(
         space=loaded,
         study=study or loaded.name,
-        out=out,
+        out=Path(out) if remote is None else mirror_of(remote),
+        remote=remote,
         data=data if data == BUILT_IN else str(Path(data).resolve()),
         trials=number or DEFAULT_TRIALS,
         concurrent=concurrent or from_file,
@@ -286,12 +309,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def restored_plan(tree: Mapping[str, Any], folder: Path) -> Plan:
+def restored_plan(tree: Mapping[str, Any], folder: Path, *, remote: str | None = None) -> Plan:
     """Make a study's plan again from what its journal keeps, wherever the folder lies now.
 
     Args:
         tree: as `Plan.as_tree` gave it.
-        folder: the study's.
+        folder: the study's on this machine.
+        remote: address of the folder of studies on shared storage; None where it lies in `folder`.
 
     Raises:
         ConfigError: the plan holds settings that this raycolor does not know.
@@ -310,6 +334,7 @@ def restored_plan(tree: Mapping[str, Any], folder: Path) -> Plan:
             space=space,
             study=folder.name,
             out=folder.parent,
+            remote=remote,
             data=tree["data"],
             trials=tree["trials"],
             concurrent=tree["concurrent"],

@@ -14,8 +14,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -43,8 +41,9 @@ class Flags:
     """Search-space file, or the name of one that ships with raycolor."""
     study: Annotated[str | None, named("NAME")] = None
     """Name of the study; the space's name if not given. Its folder is OUT/STUDY."""
-    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("results")
-    """Folder of the studies."""
+    out: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = "results"
+    """Folder of the studies, or an address on shared storage, as s3://BUCKET/FOLDER, gs://..., or
+    file:///FOLDER."""
     data: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = BUILT_IN
     """Folder of a prepared data set, or `photos` for the built-in one."""
     trials: Annotated[int | None, named("N")] = None
@@ -94,7 +93,10 @@ def main() -> None:
             console.print(plan.describe(), markup=False)
             return
         if flags.fresh:
-            _move_aside(plan.folder, console)
+            from raycolor.study.aside import move_aside
+
+            if (kept := move_aside(plan, tell=complain)) is not None:
+                console.print(f"The study that was there is kept in {kept}.", markup=False)
         sys.exit(search(plan, console, revived=flags.revive))
 
 
@@ -106,11 +108,11 @@ def _check_dry(plan: Plan, *, fresh: bool) -> None:
     """
     from raycolor.preflight import check_data
     from raycolor.study.engine import check_same_study
-    from raycolor.study.journal import read_journal
+    from raycolor.study.opening import read_records
     from raycolor.study.records import Session
 
     data = check_data(plan)
-    records = [] if fresh else read_journal(plan.folder / "journal")
+    records = [] if fresh else read_records(plan.folder, plan.address_of_study)
     sessions = [record for record in records if isinstance(record, Session)]
     if sessions:
         check_same_study(sessions[-1].identity, plan, data.fingerprint)
@@ -133,10 +135,10 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
     from raycolor.preflight import check_data
     from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import check_same_study, is_finished
-    from raycolor.study.journal import read_journal
+    from raycolor.study.opening import read_records
     from raycolor.study.state import budget_of, fold
 
-    state = fold(read_journal(plan.folder / "journal"))
+    state = fold(read_records(plan.folder, plan.address_of_study))
     if state.sessions:
         data = plan.data != state.sessions[-1].identity.get("data")
         fingerprint = check_data(plan).fingerprint if data else None
@@ -145,7 +147,7 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
         if is_finished(state, plan) and not grows and not revived:
             if not (plan.folder / PAGE).exists():
                 _write_views(plan, state)
-            console.print(f"{plan.folder}: finished.\n", highlight=False)
+            console.print(f"{plan.where}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
             return 0
     return _run(plan, console, revived)
@@ -159,8 +161,9 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
     from raycolor.environment import describe_environment
     from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import Engine
-    from raycolor.study.journal import Journal
     from raycolor.study.live import LiveView
+    from raycolor.study.opening import open_journal
+    from raycolor.study.publishing import publishing
     from raycolor.study.views import Views
     from raycolor.tuning.run import run_study
     from raycolor.weights import weights_fingerprints
@@ -170,9 +173,9 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
         "weights": weights_fingerprints(),
         "command": _command(sys.argv[1:]),
     }
-    with Journal(plan.folder / "journal", tell=complain) as journal:
+    with open_journal(plan, tell=complain) as journal, publishing(plan, tell=complain):
         engine = Engine(plan, journal)
-        views, live = Views(plan.folder, plan), LiveView(plan, console)
+        views, live = Views(plan), LiveView(plan, console)
         engine.observers += [views.take, live.take]
         engine.begin(environment, fingerprint, revived=revived)
         console.print(plan.describe() + "\n", markup=False, highlight=False)
@@ -225,43 +228,23 @@ def _command(words: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "raycolor.search", *kept])
 
 
-def _move_aside(folder: Path, console: Console) -> None:
-    """Rename a study's folder, so that a new one can have its name; nothing is deleted.
-
-    Raises:
-        CheckpointError: a search works on it, or the storage refuses.
-    """
-    from raycolor.study.journal import Journal
-
-    if not folder.exists():
-        return
-    # Refuses while another driver works on it.
-    Journal(folder / "journal").close()
-    place = next(n for n in count(1) if not folder.with_name(f"{folder.name}.{n}").exists())
-    aside = folder.with_name(f"{folder.name}.{place}")
-    try:
-        folder.rename(aside)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be moved to {aside} ({error})") from error
-    console.print(f"The study that was there is kept in {aside}.", markup=False)
-
-
 def _write_views(plan: Plan, state: "StudyState") -> None:
     """Write all that is derived from the journal of a study that is finished.
 
     Raises:
         CheckpointError: another search works on it, or the storage refuses.
     """
-    from raycolor.study.journal import Journal
+    from raycolor.study.opening import open_journal
+    from raycolor.study.publishing import publishing
     from raycolor.study.views import Views
 
-    with Journal(plan.folder / "journal", tell=complain):
-        views = Views(plan.folder, plan)
+    with open_journal(plan, tell=complain), publishing(plan, tell=complain):
+        views = Views(plan)
         views.rebuild(state)
         views.close(state)
-    if views.problem is not None:
-        raise StorageError(views.problem)
-    _write_page(plan, state)
+        if views.problem is not None:
+            raise StorageError(views.problem)
+        _write_page(plan, state)
 
 
 def _write_page(plan: Plan, state: "StudyState") -> None:

@@ -32,12 +32,12 @@ class Flags:
     `report.html`: one file with everything in it, pictures too, that works offline.
     """
 
-    study: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
-    """Folder of the study, as results/quickstart."""
+    study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
+    """Folder of the study, as results/quickstart, or its address, as s3://BUCKET/FOLDER/STUDY."""
     explain: Annotated[str | None, named("TRIAL")] = None
     """Number or name of a trial: tell why it was stopped, or how it came through."""
     page: Annotated[Path | None, named("FILE")] = None
-    """Where the page goes; STUDY/report.html if not given."""
+    """Where the page goes; STUDY/report.html if not given, for an address in the cache folder."""
     optuna: Annotated[Path | None, named("FILE")] = None
     """File: write the study as a database for Optuna's dashboard, and nothing else."""
 
@@ -57,14 +57,14 @@ def main() -> None:
                 console.print(sentence, markup=False)
             return
         if flags.optuna is not None:
-            from raycolor.study.journal import read_journal
+            from raycolor.study.opening import places, read_records
             from raycolor.study.optuna_export import address, write_optuna
 
-            write_optuna(flags.optuna, read_journal(flags.study / "journal"), plan)
+            write_optuna(flags.optuna, read_records(*places(flags.study)), plan)
             console.print(f"{flags.optuna}: open it with", markup=False)
             console.print(f"  optuna-dashboard {address(flags.optuna)}", markup=False)
             return
-        _show(console, state, plan, flags.page or flags.study / PAGE)
+        _show(console, state, plan, flags.page or plan.folder / PAGE)
 
 
 def _show(console: Console, state: "StudyState", plan: "Plan", path: Path) -> None:
@@ -75,7 +75,7 @@ def _show(console: Console, state: "StudyState", plan: "Plan", path: Path) -> No
     from raycolor.study.page.write import write_page
 
     found = findings(state, plan)
-    console.print(f"{plan.folder}: {progress(state, plan)}.\n", markup=False)
+    console.print(f"{plan.where}: {progress(state, plan)}.\n", markup=False)
     print_leaderboard(console, state, plan)
     print_findings(console, found, plan)
     write_page(path, found, state, plan)
@@ -83,27 +83,32 @@ def _show(console: Console, state: "StudyState", plan: "Plan", path: Path) -> No
     print_commands(console, state, plan, page=path, finished=is_finished(state, plan))
 
 
-def _study(folder: Path) -> tuple["StudyState", "Plan"]:
+def _study(named: str) -> tuple["StudyState", "Plan"]:
     """Read a study from its journal.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
-        ConfigError: another raycolor wrote it.
+        ConfigError: another raycolor wrote it, or the address is none.
     """
     from raycolor.plan import restored_plan
-    from raycolor.study.journal import FILE, read_journal
+    from raycolor.remote.address import check_address, is_address, parent
+    from raycolor.study.opening import places, read_records, studies_in
     from raycolor.study.state import fold
 
-    state = fold(read_journal(folder / "journal"))
+    if is_address(named):
+        check_address("STUDY", named)
+    folder, address = places(named)
+    state = fold(read_records(folder, address))
     if not state.sessions:
-        studies = sorted(str(path.parent.parent) for path in folder.glob(f"*/journal/{FILE}"))
+        studies = studies_in(folder, address)
         hint = (
             f"it holds studies: {', '.join(studies)}"
             if studies
             else "name the folder of a study, as results/quickstart"
         )
-        raise CheckpointError(f"{folder}: no study there; {hint}")
-    return state, restored_plan(state.sessions[-1].plan, folder)
+        raise CheckpointError(f"{named}: no study there; {hint}")
+    remote = None if address is None else parent(address)
+    return state, restored_plan(state.sessions[-1].plan, folder, remote=remote)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,14 @@ import errno
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from raycolor.errors import CheckpointError
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries of one write."""
+
+T = TypeVar("T")
 
 _HOPELESS = ("ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG", "ELOOP", "EINVAL")
 """What is wrong with the path itself, which no waiting mends."""
@@ -28,8 +31,12 @@ class StorageError(CheckpointError):
     """The storage refuses a write, and went on refusing; nothing is wrong with what was written."""
 
 
+class HopelessError(OSError):
+    """A storage refuses in a way that no waiting mends, as when there is no such bucket."""
+
+
 class Patience:
-    """Tries a write again and again, with longer and longer waits."""
+    """Tries a write, or a read, again and again, with longer and longer waits."""
 
     def __init__(
         self, waits_s: Sequence[float] = WAITS_S, *, sleep: Callable[[float], None] = time.sleep
@@ -44,7 +51,7 @@ class Patience:
         self._sleep = sleep
         self._lost = False
 
-    def write(self, where: Path, attempt: Callable[[], None]) -> None:
+    def write(self, where: Path | str, attempt: Callable[[], None]) -> None:
         """Make a write happen.
 
         A storage that was given up is tried once, without waiting, until it takes a write again:
@@ -57,36 +64,63 @@ class Patience:
         Raises:
             StorageError: every try failed.
         """
+        self._insist(where, attempt, "written")
+
+    def read(self, where: Path | str, attempt: Callable[[], T]) -> T:
+        """Make a read happen, on a storage that may be away for a moment.
+
+        Args:
+            where: what is read, for the message.
+            attempt: reads it; raises OSError if it cannot.
+
+        Raises:
+            FileNotFoundError: it is not there, which no waiting mends.
+            StorageError: every try failed.
+        """
+        return self._insist(where, attempt, "read")
+
+    def _insist(self, where: Path | str, attempt: Callable[[], T], what: str) -> T:
         waits_s = () if self._lost else self._waits_s
-        for number in range(len(waits_s) + 1):
+        number = 0
+        while True:
             try:
-                attempt()
+                done = attempt()
             except OSError as error:
-                if _name(error) in _HOPELESS or number == len(waits_s):
+                if what == "read" and isinstance(error, FileNotFoundError):
+                    raise
+                hopeless = isinstance(error, HopelessError) or _name(error) in _HOPELESS
+                if hopeless or number == len(waits_s):
                     self._lost = True
-                    raise refusal(where, error, tries=number + 1) from error
+                    raise refusal(where, error, tries=number + 1, what=what) from error
                 self._sleep(waits_s[number])
+                number += 1
             else:
                 self._lost = False
-                return
+                return done
 
 
 PATIENCE = Patience()
 """Of this process: all that it writes lies on one storage."""
 
 
-def refusal(where: Path, error: OSError, *, tries: int = 1) -> StorageError:
-    """Say that a write failed, and what to do.
+def refusal(
+    where: Path | str, error: OSError, *, tries: int = 1, what: str = "written"
+) -> StorageError:
+    """Say that a write or a read failed, and what to do.
 
     Args:
-        where: what was to be written.
+        where: what was to be written or read.
         error: why it was not.
         tries: how often it was tried.
+        what: `written` or `read`.
     """
+    if isinstance(error, HopelessError):
+        return StorageError(f"{where}: {error}")
     tried = f" after {tries} tries" if tries > 1 else ""
+    remedy = "make room or mend the storage" if what == "written" else "mend the storage"
     return StorageError(
-        f"{where}: cannot be written ({error.strerror or error}){tried}; make room or mend the "
-        "storage, then give the same command again"
+        f"{where}: cannot be {what} ({error.strerror or error}){tried}; {remedy}, then give the "
+        "same command again"
     )
 
 

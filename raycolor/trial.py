@@ -61,6 +61,7 @@ def train(
     cache: Path | None = None,
     device: torch.device | None = None,
     pictures_at: Collection[int] = (),
+    saved: Callable[[], None] | None = None,
 ) -> Iterator[Report]:
     """Train one configuration and yield a report every `budget.report_every` images.
 
@@ -73,6 +74,8 @@ def train(
         cache: folder for what several runs share (the truth's features).
         device: where to train; the first GPU if there is one, else the CPU.
         pictures_at: image counts at which `samples_<images>.png` is written.
+        saved: called after each checkpoint, when all that it speaks of lies in the folder; its time
+            counts as the checkpoint's.
 
     Yields:
         Reports at multiples of `budget.report_every`, the last at `budget.images`.
@@ -95,6 +98,10 @@ def train(
     def save() -> None:
         if folder is not None:
             run_folder.save(folder, networks, progress, owner)
+            if saved is not None:
+                started = perf_counter()
+                saved()
+                progress.saving_seconds += perf_counter() - started
 
     def report() -> Report:
         assert progress.report is not None

@@ -5,9 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from raycolor.errors import CheckpointError
+from raycolor.remote.address import check_address, is_address, mirror_of
+from raycolor.remote.bucket import Bucket
+from raycolor.remote.mirror import Mirror
 from raycolor.study.best import GENERATOR
 from raycolor.study.journal import FILE, read_journal
 from raycolor.study.naming import trial_name
+from raycolor.study.opening import read_records, studies_in
 from raycolor.study.state import StudyState, fold
 
 MOST_NAMES = 12
@@ -22,11 +26,14 @@ def find_generator(named: str) -> Path:
     Args:
         named: a study's folder, its `best/`, a trial's folder, a trial as `STUDY:7`, `STUDY:007` or
             `STUDY:007_lite0_lambda84`, or the file itself. What exists is taken as it is named,
-            even with a colon in it.
+            even with a colon in it. STUDY may be an address on shared storage, as
+            `s3://bucket/studies/a`; the file is fetched then.
 
     Raises:
         CheckpointError: there is none; the message says what there is.
     """
+    if is_address(named):
+        return _of_address(named)
     path = Path(named)
     if path.is_file():
         return path
@@ -39,6 +46,59 @@ def find_generator(named: str) -> Path:
     near = _studies(missing.parent)
     hint = f"studies there: {_listed(near)}" if near else "name a study, as results/quickstart"
     raise CheckpointError(f"--from {named}: there is no such folder; {hint}")
+
+
+def _of_address(named: str) -> Path:
+    """Fetch a generator from shared storage."""
+    check_address("--from", named)
+    base, trial = _study_and_trial(named)
+    files = Mirror(mirror_of(base), base)
+    state = fold(read_records(files.folder, base))
+    if not state.trials:
+        there = studies_in(files.folder, base)
+        hint = f"studies there: {_listed(there)}" if there else "name a study"
+        raise CheckpointError(f"--from {named}: no study there; {hint}")
+    if trial is None:
+        try:
+            # Anew each time: a search may have found a better one.
+            path = files.folder / "best" / GENERATOR
+            Bucket(base).download(f"best/{GENERATOR}", path)
+            return path
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"--from {named}: the study has no generator yet; wait for its first report"
+            ) from error
+    names = [trial_name(trial.number, trial.chosen) for trial in state.trials]
+    name = _named(names, trial)
+    if name is None:
+        raise CheckpointError(
+            f"--from {named}: there is no such trial; the study has {_listed(names)}"
+        )
+    kept = [Path(path).name for path in files.files(f"checkpoints/{name}")]
+    counts = {int(match[1]) for file in kept if (match := KEPT.fullmatch(file))}
+    if not counts:
+        raise CheckpointError(
+            f"--from {named}: {name} has no generator: it has not reported, or its checkpoints "
+            "were removed"
+        )
+    reported = _best_images(state, name)
+    images = reported if reported in counts else max(counts)
+    return files.fetch(f"checkpoints/{name}/best_{images}.safetensors")
+
+
+def _study_and_trial(named: str) -> tuple[str, str | None]:
+    """Split `s3://bucket/studies/a:7`; neither a port nor the scheme's colon begins a trial."""
+    place, mark, options = named.partition("?")
+    study, colon, trial = place.rpartition(":")
+    if not colon or "/" in trial or not trial:
+        return named, None
+    return f"{study}{mark}{options}", trial
+
+
+def _named(names: list[str], wanted: str) -> str | None:
+    """Find a trial by its number or its name."""
+    number = int(wanted) if re.fullmatch(r"[0-9]{1,9}", wanted) else None
+    return next((name for name in names if wanted == name or number == _number(name)), None)
 
 
 def _of_folder(folder: Path) -> Path:
@@ -69,8 +129,7 @@ def _studies(folder: Path) -> list[str]:
 def _of_trial(study: Path, wanted: str) -> Path:
     state = fold(read_journal(study / "journal"))
     names = _names(study, state)
-    number = int(wanted) if re.fullmatch(r"[0-9]{1,9}", wanted) else None
-    name = next((name for name in names if wanted == name or number == _number(name)), None)
+    name = _named(names, wanted)
     if not names:
         raise CheckpointError(f"--from {study}:{wanted}: there is no trial in {study}")
     if name is None:

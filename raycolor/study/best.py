@@ -26,7 +26,7 @@ SAMPLES = "samples.png"
 SOURCE = "source.json"
 
 
-def write_best(folder: Path, state: StudyState, plan: Plan) -> None:
+def write_best(state: StudyState, plan: Plan) -> None:
     """Copy the best generator so far from its trial's checkpoints.
 
     Nothing is done before the first report, or while `best/` holds that generator already. A file
@@ -34,25 +34,27 @@ def write_best(folder: Path, state: StudyState, plan: Plan) -> None:
     taken.
 
     Args:
-        folder: the study's.
         state: of the study.
         plan: of the study.
+
+    Raises:
+        OSError, StorageError: the storage refuses.
     """
     trial = winner(state, plan)
     if trial is None:
         return
-    target = folder / "best"
-    kept = folder / "checkpoints" / trial_name(trial.number, trial.chosen)
+    target = plan.folder / "best"
+    kept = Path("checkpoints") / trial_name(trial.number, trial.chosen)
     mark = target / SOURCE
     complete = all((target / part).is_file() for part in (GENERATOR, SAMPLES, CONFIG, mark.name))
     held = mark.read_text(encoding="utf-8") if complete else None
-    for images in _generators(kept, trial.best_images(plan.objective)):
-        source = kept / f"best_{images}.safetensors"
-        origin = (
-            json.dumps(origin_of(trial, state, plan) | {"images_seen": images}, indent=2) + "\n"
-        )
+    if held is not None and held == _origin(trial, state, plan, trial.best_images(plan.objective)):
+        return
+    for images in _generators(plan, kept, trial.best_images(plan.objective)):
+        origin = _origin(trial, state, plan, images)
         if held == origin:
             return
+        source = plan.files.fetch(str(kept / f"best_{images}.safetensors"))
         if is_intact(source):
             break
         source.replace(source.with_name(f"{source.name}.damaged"))
@@ -60,7 +62,7 @@ def write_best(folder: Path, state: StudyState, plan: Plan) -> None:
         return
     mark.unlink(missing_ok=True)
     _copy(source, target / GENERATOR)
-    _copy(source.with_suffix(".png"), target / SAMPLES)
+    _copy(plan.files.fetch(str(kept / f"best_{images}.png")), target / SAMPLES)
     config = config_of(trial, plan)
     with replacing(target / CONFIG) as beside, beside.open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(config.model_dump(mode="json"), file)
@@ -99,16 +101,23 @@ def origin_of(trial: TrialState, state: StudyState, plan: Plan) -> dict[str, Any
     }
 
 
-def _generators(kept: Path, best: int | None) -> Iterator[int]:
+def _origin(trial: TrialState, state: StudyState, plan: Plan, images: int | None) -> str:
+    tree = origin_of(trial, state, plan) | {"images_seen": images}
+    return json.dumps(tree, indent=2) + "\n"
+
+
+def _generators(plan: Plan, kept: Path, best: int | None) -> Iterator[int]:
     """Yield the image counts of a trial's generators: its best one, then those before it."""
-    newest = kept / f"best_{best}.safetensors"
-    if newest.is_file():
-        assert best is not None
+    if best is None:
+        return
+    name = f"best_{best}.safetensors"
+    there = {Path(path).name for path in plan.files.files(str(kept))}
+    if name in there:
         yield best
     # An earlier one stands in for a damaged one only: one that is not there yet may still come.
-    if best is None or not newest.with_name(f"{newest.name}.damaged").is_file():
+    if not (plan.folder / kept / f"{name}.damaged").is_file():
         return
-    found = (re.fullmatch(r"best_(\d+)\.safetensors", path.name) for path in kept.glob("best_*"))
+    found = (re.fullmatch(r"best_(\d+)\.safetensors", path) for path in there)
     yield from sorted((int(m[1]) for m in found if m and int(m[1]) < best), reverse=True)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from raycolor.study.engine import is_finished
 from raycolor.study.leaderboard import GRAY, Row, gray_score, rows
 from raycolor.study.live import against_gray
 from raycolor.study.naming import SHORT, short_path, trial_name
+from raycolor.study.opening import holder_of
 from raycolor.study.records import End
 from raycolor.study.state import StudyState
 
@@ -98,11 +100,17 @@ def print_commands(
     again = state.sessions[-1].environment.get("command") if state.sessions else None
     if not finished:
         console.print("The study is not finished; the same command goes on with it.")
+    events = plan.folder / "tensorboard"
     commands = {
         "Look at the page": str(page),
-        "Compare the trials": f"tensorboard --logdir {plan.folder}/tensorboard",
-        "Ask why": f"python -m raycolor.show {plan.folder} --explain TRIAL",
-        "Colour a photo": f"python -m raycolor.colorize PHOTO --from {plan.folder}",
+        # They are on the machine that searches, if the study lies on shared storage.
+        **(
+            {"Compare the trials": f"tensorboard --logdir {events}"}
+            if plan.remote is None or events.exists()
+            else {}
+        ),
+        "Ask why": f"python -m raycolor.show {shlex.quote(plan.where)} --explain TRIAL",
+        "Colour a photo": f"python -m raycolor.colorize PHOTO --from {shlex.quote(plan.where)}",
     }
     if not finished and again:
         commands["Go on"] = again
@@ -131,7 +139,7 @@ def progress(state: StudyState, plan: Plan) -> str:
     match state.ending:
         case None:
             at = datetime.fromtimestamp(state.last_time, tz=UTC)
-            return f"runs, or was killed: last heard of at {at:%Y-%m-%d %H:%M:%S} UTC; {text}"
+            return f"{_runs(plan)}: last heard of at {at:%Y-%m-%d %H:%M:%S} UTC; {text}"
         case End(reason=reason):
             why = {
                 "interrupted": "interrupted",
@@ -140,6 +148,18 @@ def progress(state: StudyState, plan: Plan) -> str:
                 "max_cost": "stopped by its largest cost",
             }
             return f"{why.get(reason, 'to be extended')}; {text}"
+
+
+def _runs(plan: Plan) -> str:
+    """Say whether a study without an end runs, as far as can be told from here."""
+    found = holder_of(plan)
+    match None if found is None else found.lives():
+        case True:
+            return "runs"
+        case False:
+            return "was killed"
+        case None:
+            return "runs, or was killed" + (f" ({found})" if found else "")
 
 
 def answer(state: StudyState, plan: Plan) -> str:

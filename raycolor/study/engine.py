@@ -13,7 +13,7 @@ from typing import Any
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan, differences
 from raycolor.study.confirmation import confirmed, is_confirmed
-from raycolor.study.journal import Journal
+from raycolor.study.opening import AnyJournal
 from raycolor.study.records import (
     FORMAT,
     Decision,
@@ -56,7 +56,7 @@ class Engine:
     """A study at work on its journal."""
 
     def __init__(
-        self, plan: Plan, journal: Journal, *, clock: Callable[[], float] = time.time
+        self, plan: Plan, journal: AnyJournal, *, clock: Callable[[], float] = time.time
     ) -> None:
         """Replay a journal.
 
@@ -293,7 +293,7 @@ def check_same_study(before: Mapping[str, Any], plan: Plan, fingerprint: str | N
         lines.append(f"fixed.budget.images: was {former}, is now {images}; it can only grow")
     if lines:
         raise ConfigError(
-            f"{plan.folder}: holds a study with another plan; give the old values, choose another "
+            f"{plan.where}: holds a study with another plan; give the old values, choose another "
             "--study, or move the old one aside with --fresh:\n"
             + "\n".join(f"  {line}" for line in lines)
         )

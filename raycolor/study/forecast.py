@@ -86,7 +86,7 @@ def seconds_per_image(state: StudyState, plan: Plan) -> dict[str, float]:
     for trial in state.trials:
         backbone = _backbone(trial, plan)
         images[backbone] = images.get(backbone, 0) + trial.images_seen
-        seconds[backbone] = seconds.get(backbone, 0.0) + trial_seconds(trial)
+        seconds[backbone] = seconds.get(backbone, 0.0) + trial.seconds
     return {
         backbone: seconds[backbone] / number
         for backbone, number in images.items()
@@ -94,15 +94,9 @@ def seconds_per_image(state: StudyState, plan: Plan) -> dict[str, float]:
     }
 
 
-def trial_seconds(trial: TrialState) -> float:
-    """Seconds of training and evaluation up to a trial's last report."""
-    metrics = trial.last_metrics
-    return metrics.get("train_seconds", 0.0) + metrics.get("evaluate_seconds", 0.0)
-
-
 def total_seconds(state: StudyState) -> float:
     """Seconds of all trials so far, which ran side by side."""
-    return float(sum(trial_seconds(trial) for trial in state.trials))
+    return float(sum(trial.seconds for trial in state.trials))
 
 
 def _backbone(trial: TrialState, plan: Plan) -> str:

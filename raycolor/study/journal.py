@@ -9,23 +9,16 @@ while writing leaves a torn last line, which is dropped when the journal is open
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from raycolor import storage
 from raycolor.errors import CheckpointError
-from raycolor.study.lease import Lease, read_holder
-from raycolor.study.records import (
-    FORMAT,
-    Ask,
-    Fault,
-    Record,
-    Reported,
-    UnknownFormat,
-    from_line,
-    to_line,
-)
+from raycolor.study import lease
+from raycolor.study.lease import FileSlot, Lease, read_holder
+from raycolor.study.lines import parsed
+from raycolor.study.records import Record, to_line
 
 FILE = "journal.jsonl"
 
@@ -46,46 +39,7 @@ def read_journal(folder: Path) -> list[Record]:
         return []
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from error
-    return list(_parsed(path, content[: content.rfind(b"\n") + 1]))
-
-
-def _parsed(path: Path, content: bytes) -> Iterator[Record]:
-    # Not splitlines(): text in a record may hold other characters that it takes for line ends.
-    asked = 0
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        try:
-            record = from_line(line.decode("utf-8"))
-            asked = _asked(record, asked)
-            yield record
-        except UnknownFormat as error:
-            raise CheckpointError(
-                f"{path}, line {number}: the journal has format {error}, this raycolor writes "
-                f"{FORMAT}; use the raycolor that began the study, or another --study"
-            ) from error
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"{path}, line {number}: damaged ({error}); mend or remove the line, or move the "
-                "study's folder away to begin anew"
-            ) from error
-
-
-def _asked(record: Record, before: int) -> int:
-    """Count the trials that exist after a record.
-
-    Raises:
-        ValueError: it is of a trial that does not exist, as when a line was taken out.
-    """
-    match record:
-        case Ask(number=number):
-            if number != before:
-                raise ValueError(f"trial {number} begins, but the next one is {before}")
-            return before + 1
-        case Reported(number=number) | Fault(number=number):
-            if not 0 <= number < before:
-                raise ValueError(f"trial {number} has not begun")
-            return before
-        case _:
-            return before
+    return list(parsed(path, content[: content.rfind(b"\n") + 1]))
 
 
 class Journal:
@@ -114,7 +68,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            holder = read_holder(folder)
+            holder = read_holder(FileSlot(folder / lease.FILE))
             raise CheckpointError(
                 f"{self._path}: another search works on this study"
                 + (f": {holder}" if holder else "")
@@ -122,7 +76,7 @@ class Journal:
             ) from error
         try:
             # The lock is the guard where it reaches; the lease is where it does not.
-            self._lease = Lease(folder, tell=tell)
+            self._lease = Lease(FileSlot(folder / lease.FILE), tell=tell)
         except BaseException:
             self._file.close()
             raise
@@ -131,7 +85,7 @@ class Journal:
             content = self._file.read()
             self._end = content.rfind(b"\n") + 1
             self._torn = self._end < len(content)
-            self.records = list(_parsed(self._path, content[: self._end]))
+            self.records = list(parsed(self._path, content[: self._end]))
             self._mend()
         except OSError as error:
             self.close()

@@ -1,15 +1,17 @@
 """The lease of a study: which driver works on it, written beside its journal and renewed.
 
 On one machine, and on network folders that pass locks on, the journal's lock (flock) lets one
-driver in; the lease tells a second one who the first is. Some network folders know no locks: there
-the lease is the guard. The driver changes it every 20 s; another driver takes it over only after it
-has watched it for a minute without seeing a change. So no clocks are compared, and one that is set
-back or forward does no harm.
+driver in; the lease tells a second one who the first is. Some network folders know no locks, and
+no object store does: there the lease is the guard. The driver changes it every 20 s; another driver
+takes it over only after it has watched it for a minute without seeing a change. So no clocks are
+compared, and one that is set back or forward does no harm.
 
 What that does not give where there are no locks: two drivers that take over in the same second
 may both begin, until one of them finds the other's lease, at the latest after 20 s, and ends. A
 driver that was stopped for more than a minute (SIGSTOP, a sleeping laptop) and goes on may write
-until then too. Writing the lease only if it is unchanged would close both gaps; plain files cannot.
+until then too. Writing the lease only if it is unchanged would close both gaps; plain files cannot,
+and pyarrow does not offer it for object stores. `raycolor.study.segments` closes both there in
+another way.
 """
 
 import json
@@ -23,6 +25,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from raycolor.errors import CheckpointError
 from raycolor.files import PART
@@ -48,9 +51,79 @@ class Holder:
     """Of this driver alone."""
     beat: int = 0
     """Renewals so far: what changes while it lives."""
+    mirror: str = ""
+    """Its folder on its machine, which it has locked, where the study lies elsewhere."""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
+
+    def lives(self) -> bool | None:
+        """Tell whether it is there; None of a driver on another machine."""
+        if self.host != platform.node():
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+@runtime_checkable
+class Slot(Protocol):
+    """A place for one small text, as a file."""
+
+    def read(self) -> bytes | None:
+        """Return what is there; None if nothing is, or it cannot be read."""
+        ...
+
+    def write(self, content: bytes) -> None:
+        """Replace it, whole or not at all.
+
+        Raises:
+            OSError, StorageError: the storage refuses.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Remove it.
+
+        Raises:
+            OSError, StorageError: the storage refuses.
+        """
+        ...
+
+
+class FileSlot:
+    """A file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def read(self) -> bytes | None:
+        """Return what is there; None if nothing is, or it cannot be read."""
+        try:
+            return self._path.read_bytes()
+        except OSError:
+            return None
+
+    def write(self, content: bytes) -> None:
+        """Replace it, whole or not at all."""
+        # Not `replacing`: a lease that is lost with the power is no loss, so nothing is synced.
+        beside = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}{PART}")
+        try:
+            beside.write_bytes(content)
+            beside.replace(self._path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove it."""
+        self._path.unlink(missing_ok=True)
 
 
 class Lease:
@@ -62,41 +135,46 @@ class Lease:
 
     def __init__(
         self,
-        folder: Path,
+        slot: Slot,
         *,
         tell: Callable[[str], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         host: str | None = None,
+        mirror: str = "",
     ) -> None:
         """Take the lease, if need be after the former one has run out.
 
         Args:
-            folder: the journal's; the caller holds its lock.
+            slot: where it is written. The caller holds the lock of the folder that it lies in, or
+                of `mirror`.
             tell: hears that this waits for a lease to run out.
             sleep: waits that many seconds.
             host: name of this machine, if not the system's.
+            mirror: this driver's folder on this machine, where the study lies elsewhere.
 
         Raises:
             CheckpointError: another driver works on the study, or the storage refuses.
         """
         self.taken_by: Holder | None = None
-        self._path = folder / FILE
+        self._slot = slot
         self._holder = Holder(
             host=host or platform.node(),
             pid=os.getpid(),
             since=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M:%S} UTC",
             token=secrets.token_hex(8),
+            mirror=mirror,
         )
-        former = read_holder(folder)
+        former = read_holder(slot)
         # On this machine the lock has already told that the former driver is gone.
-        elsewhere = former is not None and former.host != self._holder.host
+        here = (self._holder.host, self._holder.mirror)
+        elsewhere = former is not None and (former.host, former.mirror) != here
         if former is not None and elsewhere:
             self._outwait(former, tell or (lambda text: None), sleep)
         try:
             self._write()
         except OSError as error:
             raise CheckpointError(
-                f"{self._path}: cannot be written ({error.strerror or error}); make room or mend "
+                f"{self._slot}: cannot be written ({error.strerror or error}); make room or mend "
                 "the storage, then give the same command again"
             ) from error
         if elsewhere:
@@ -111,23 +189,23 @@ class Lease:
 
     def renew(self) -> None:
         """Show that this driver lives, or notice that another one has taken over."""
-        found = read_holder(self._path.parent)
+        found = read_holder(self._slot)
         if found is not None and found.token != self._holder.token:
             self.taken_by = found
             return
         self._holder = replace(self._holder, beat=self._holder.beat + 1)
         # A storage that is away for a moment: the next renewal may come in time.
-        with suppress(OSError):
+        with suppress(OSError, CheckpointError):
             self._write()
 
     def release(self) -> None:
         """Give the lease back."""
         self._released.set()
         self._thread.join()
-        found = read_holder(self._path.parent)
+        found = read_holder(self._slot)
         if found is not None and found.token == self._holder.token:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            with suppress(OSError, CheckpointError):
+                self._slot.clear()
 
     def _renew_until_released(self) -> None:
         while not self._released.wait(RENEW_S) and self.taken_by is None:
@@ -147,7 +225,7 @@ class Lease:
         )
         for _ in range(round(EXPIRY_S / POLL_S)):
             sleep(POLL_S)
-            found = read_holder(self._path.parent)
+            found = read_holder(self._slot)
             if found is None:
                 return
             if found != former:
@@ -155,23 +233,18 @@ class Lease:
 
     def _refusal(self, holder: Holder) -> CheckpointError:
         return CheckpointError(
-            f"{self._path}: another search works on this study: {holder}; wait for it, or choose "
+            f"{self._slot}: another search works on this study: {holder}; wait for it, or choose "
             "another --study"
         )
 
     def _write(self) -> None:
-        beside = self._path.with_name(f".{FILE}.{self._holder.token}{PART}")
-        try:
-            beside.write_text(json.dumps(asdict(self._holder)), encoding="utf-8")
-            beside.replace(self._path)
-        finally:
-            beside.unlink(missing_ok=True)
+        self._slot.write(json.dumps(asdict(self._holder)).encode("utf-8"))
 
 
-def read_holder(folder: Path) -> Holder | None:
-    """Read who holds the lease of a journal's folder; None if nobody does, or it cannot be read."""
+def read_holder(slot: Slot) -> Holder | None:
+    """Read who holds a lease; None if nobody does, or it cannot be read."""
+    content = slot.read()
     try:
-        tree = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return Holder(**tree)
-    except (OSError, ValueError, TypeError):
+        return None if content is None else Holder(**json.loads(content))
+    except (ValueError, TypeError):
         return None

@@ -4,8 +4,7 @@
 hear that its trial has ended.
 """
 
-from pathlib import Path
-
+from raycolor.remote.mirror import Mirror
 from raycolor.study.naming import trial_name
 from raycolor.study.state import StudyState, TrialState
 
@@ -14,27 +13,36 @@ PREVIOUS = "checkpoint_previous.safetensors"
 """As in `raycolor.run_folder`, which takes torch to import."""
 
 
-def tidy(folder: Path, state: StudyState) -> None:
+def tidy(files: Mirror, state: StudyState) -> None:
     """Remove the last but one checkpoint of every trial that has ended.
 
     Args:
-        folder: the study's.
+        files: of the study.
         state: of the study.
 
     Raises:
-        OSError: the storage refuses.
+        OSError, StorageError: the storage refuses.
     """
+    there = set(files.files("checkpoints"))
     for trial in state.trials:
         if trial.status != "open":
-            tidy_trial(folder, trial)
+            _tidy(files, trial, there)
 
 
-def tidy_trial(folder: Path, trial: TrialState) -> None:
+def tidy_trial(files: Mirror, trial: TrialState) -> None:
     """Remove the last but one checkpoint of a trial that has ended, unless it is the only one.
 
     Raises:
-        OSError: the storage refuses.
+        OSError, StorageError: the storage refuses.
     """
-    kept = folder / "checkpoints" / trial_name(trial.number, trial.chosen)
-    if (kept / CHECKPOINT).is_file():
-        (kept / PREVIOUS).unlink(missing_ok=True)
+    _tidy(files, trial, set(files.files(_folder(trial))))
+
+
+def _tidy(files: Mirror, trial: TrialState, there: set[str]) -> None:
+    newest, before = (f"{_folder(trial)}/{name}" for name in (CHECKPOINT, PREVIOUS))
+    if newest in there and before in there:
+        files.remove(before)
+
+
+def _folder(trial: TrialState) -> str:
+    return f"checkpoints/{trial_name(trial.number, trial.chosen)}"

@@ -142,7 +142,7 @@ class Rules:
         self.state.apply(record)
 
     def _begin(self, session: Session) -> None:
-        plan = restored_plan(session.plan, self.plan.folder)
+        plan = restored_plan(session.plan, self.plan.folder, remote=self.plan.remote)
         if plan.rungs != self.plan.rungs or plan.base.budget != self.plan.base.budget:
             self._halving.extend(plan.rungs, plan.base.budget.images)
         self.plan = plan

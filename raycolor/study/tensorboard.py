@@ -31,14 +31,13 @@ PICTURES = "validation/grey, predicted, truth"
 class TensorBoardView:
     """Event files of a study."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        """Prepare to write.
+    def __init__(self, plan: Plan) -> None:
+        """Prepare to write in the study's folder.
 
         Args:
-            folder: the study's.
             plan: of the study.
         """
-        self._folder = folder
+        self._folder = plan.folder
         self._plan = plan
         self._writers: dict[int, EventFile] = {}
 
@@ -106,15 +105,11 @@ class TensorBoardView:
             if math.isfinite(value)
         ]
         summary = Summary(value=values)
-        rung = report.decision.rung
-        picture = (
-            self._folder
-            / "checkpoints"
-            / trial_name(trial.number, trial.chosen)
-            / f"samples_{report.images_seen}.png"
-        )
-        if rung is not None and picture.is_file():
-            summary.value.append(_image(picture))
+        if report.decision.rung is not None:
+            name = trial_name(trial.number, trial.chosen)
+            picture = self._plan.files.fetch(f"checkpoints/{name}/samples_{report.images_seen}.png")
+            if picture.is_file():
+                summary.value.append(_image(picture))
         _write(writer, summary, step=report.images_seen, at=report.time)
 
     def _end(self, trial: TrialState) -> None:

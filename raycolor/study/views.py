@@ -10,7 +10,6 @@ does not end a study: it is made up for while the study goes on, and at its end.
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -40,10 +39,10 @@ class Views:
         problem: after `close`, why they could not be written; None if all is well.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        self._folder = folder
+    def __init__(self, plan: Plan) -> None:
+        self._folder = plan.folder
         self._plan = plan
-        self._tensorboard = TensorBoardView(folder, plan)
+        self._tensorboard = TensorBoardView(plan)
         self._written = 0.0
         self._behind = False
         self.problem: str | None = None
@@ -65,7 +64,7 @@ class Views:
         if isinstance(event.record, Reported | Fault):
             trial = event.state.trials[event.record.number]
             if trial.status != "open":
-                tidy_trial(self._folder, trial)
+                tidy_trial(self._plan.files, trial)
         match event.record:
             case Session():
                 self._write_plan(event.record)
@@ -102,14 +101,14 @@ class Views:
         """Write something, or remember that the views are behind the journal."""
         try:
             write()
-        except OSError:
+        except (OSError, storage.StorageError):
             self._behind = True
             self._written = time.monotonic()
 
     def _write_all(self, state: StudyState) -> None:
         self._tensorboard.close()
-        self._tensorboard = TensorBoardView(self._folder, self._plan)
-        tidy(self._folder, state)
+        self._tensorboard = TensorBoardView(self._plan)
+        tidy(self._plan.files, state)
         self._tensorboard.rebuild(state)
         if state.sessions:
             self._write_plan(state.sessions[-1])
@@ -131,7 +130,7 @@ class Views:
         write_csv(self._folder / "leaderboard.csv", table, self._plan)
         write_trials(self._folder / "trials.parquet", table, self._plan)
         write_reports(self._folder / "reports.parquet", state)
-        write_best(self._folder, state, self._plan)
+        write_best(state, self._plan)
         self._written = time.monotonic()
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from raycolor.errors import ConfigError
 from raycolor.plan import BUILT_IN, Plan
+from raycolor.remote.address import below
 from raycolor.study.configs import config_of
 from raycolor.study.engine import Engine, needs_test
 from raycolor.study.naming import trial_name
@@ -76,7 +77,7 @@ def run_study(plan: Plan, engine: Engine) -> Ending:
         from raycolor.tuning.testing import score_test
         from raycolor.tuning.trainable import Assignment, StudyTrainable
 
-        shares = _shares(plan)
+        shares, shared = _shares(plan), plan.address_of_study
         engine.note_resources(**asdict(shares))
 
         def assign(trial: TrialState) -> Assignment:
@@ -87,6 +88,7 @@ def run_study(plan: Plan, engine: Engine) -> Ending:
                 config=config_of(trial, plan).model_dump(mode="json"),
                 data=None if plan.data == BUILT_IN else plan.data,
                 folder=str((plan.folder / "checkpoints" / name).resolve()),
+                address=None if shared is None else below(shared, f"checkpoints/{name}"),
                 cache=str((plan.folder / "checkpoints").resolve()),
                 rungs=plan.rungs,
                 threads=shares.cpus,

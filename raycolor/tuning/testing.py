@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from raycolor.plan import BUILT_IN, Plan
+from raycolor.remote.address import mirror_of
+from raycolor.remote.mirror import Mirror
 from raycolor.study.engine import to_test
 from raycolor.study.naming import trial_name
 from raycolor.study.state import StudyState
@@ -25,20 +27,22 @@ def score_test(
     import ray
 
     files = {
-        str(trial.number): str(
-            (plan.folder / "checkpoints").resolve()
-            / trial_name(trial.number, trial.chosen)
-            / f"best_{trial.best_images(plan.objective)}.safetensors"
+        str(trial.number): (
+            f"checkpoints/{trial_name(trial.number, trial.chosen)}/"
+            f"best_{trial.best_images(plan.objective)}.safetensors"
         )
         for trial in to_test(state, plan)
     }
+    folder, address = str(plan.folder.resolve()), plan.address_of_study
     data = None if plan.data == BUILT_IN else plan.data
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus)(_score)
-    scores: dict[str, dict[str, float]] = ray.get(remote.remote(files, data, cpus))
+    scores: dict[str, dict[str, float]] = ray.get(remote.remote(files, folder, address, data, cpus))
     return scores
 
 
-def _score(files: dict[str, str], data: str | None, threads: int) -> dict[str, dict[str, float]]:
+def _score(
+    files: dict[str, str], folder: str, address: str | None, data: str | None, threads: int
+) -> dict[str, dict[str, float]]:
     import torch
 
     from raycolor.data import PHOTOS, open_prepared
@@ -46,6 +50,7 @@ def _score(files: dict[str, str], data: str | None, threads: int) -> dict[str, d
 
     torch.set_num_threads(threads)
     prepared = open_prepared(PHOTOS if data is None else Path(data))
+    kept = Mirror(Path(folder) if address is None else mirror_of(address), address)
     return score_generators(
-        {name: Path(path) for name, path in files.items()}, prepared, split="test"
+        {name: kept.fetch(path) for name, path in files.items()}, prepared, split="test"
     )

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from raycolor.errors import Diverged
+from raycolor.remote.address import mirror_of
+from raycolor.remote.bucket import Bucket
+from raycolor.remote.trial_files import TrialFiles
 from raycolor.storage import StorageError, is_of_storage, refusal
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ class Assignment:
     """Folder of the prepared data set; None for the built-in one."""
     folder: str
     """Where the trial keeps its checkpoints."""
+    address: str | None
+    """The same on shared storage, where the study lies there; `folder` is of the driver's machine
+    then, and a worker takes its own for this address."""
     cache: str
     """What all trials of the study share."""
     rungs: tuple[int, ...]
@@ -66,7 +72,7 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         """Begin a trial, or take it up at its own checkpoint."""
         assignment = Assignment(**config)
         self._silence = assignment.silence_seconds
-        self._where = Path(assignment.folder) / HUNG
+        self._where = _folder(assignment) / HUNG
         self._reports: Iterator[Report] = _reports(assignment)
 
     def step(self) -> dict[str, Any]:
@@ -108,6 +114,11 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         return True
 
 
+def _folder(assignment: Assignment) -> Path:
+    """Return the trial's folder on this machine."""
+    return Path(assignment.folder) if assignment.address is None else mirror_of(assignment.address)
+
+
 def _on_this_machine(error: StorageError) -> str:
     """Say where it happened: a path alone does not tell on which machine of a cluster."""
     return f"{platform.node()}: {error}"
@@ -141,11 +152,16 @@ def _reports(assignment: Assignment) -> "Iterator[Report]":
     from raycolor.trial import train
 
     torch.set_num_threads(assignment.threads)
+    folder, files = _folder(assignment), None
+    if assignment.address is not None:
+        files = TrialFiles(folder, Bucket(assignment.address))
+        files.pull()
     prepared = open_prepared(PHOTOS if assignment.data is None else Path(assignment.data))
     yield from train(
         TrialConfig.model_validate(assignment.config),
         prepared,
-        folder=Path(assignment.folder),
-        cache=Path(assignment.cache),
+        folder=folder,
+        cache=Path(assignment.cache) if files is None else folder.parent,
         pictures_at=assignment.rungs,
+        saved=None if files is None else files.push,
     )

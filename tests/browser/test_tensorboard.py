@@ -31,7 +31,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyState, Plan]:
     for trial in state.trials:
         folder = plan.folder / "checkpoints" / trial_name(trial.number, trial.chosen)
         write_sheet(folder / "samples_16.png", 10 * trial.number)
-    view = TensorBoardView(plan.folder, plan)
+    view = TensorBoardView(plan)
     view.rebuild(state)
     view.close()
     return state, plan

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from raycolor.plan import make_plan
+from raycolor.plan import Plan, make_plan
 from raycolor.spaces.domains import Scalar
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Ask, Fault, Record, References, Reported
@@ -43,7 +43,7 @@ MEASURED = {"images_per_second", "train_seconds", "evaluate_seconds", "checkpoin
 TRIALS = 4
 
 
-def command(out: Path, *more: str) -> list[str]:
+def command(out: Path | str, *more: str) -> list[str]:
     sets = [word for path, value in TINY.items() for word in ("--set", f"{path}={value}")]
     base = [sys.executable, "-m", "raycolor.search", "--study", "tiny", "--out", str(out)]
     flags = ["--trials", str(TRIALS), "--concurrent", "1", *sets]
@@ -85,8 +85,13 @@ def journal(out: Path) -> list[Record]:
 
 def wait_for(out: Path, count: int, process: subprocess.Popen[str]) -> None:
     """Wait until a study has that many reports."""
+    wait_until(lambda: len(reports(out)) >= count, process)
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until something is true of a process that goes on."""
     deadline = time.monotonic() + 120
-    while len(reports(out)) < count:
+    while not condition():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "waited two minutes"
         time.sleep(0.02)
@@ -106,7 +111,11 @@ def wait_for_workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def reports(out: Path) -> list[Reported]:
-    return [record for record in journal(out) if isinstance(record, Reported)]
+    return reports_of(journal(out))
+
+
+def reports_of(records: list[Record]) -> list[Reported]:
+    return [record for record in records if isinstance(record, Reported)]
 
 
 def essence(records: list[Record]) -> list[Any]:
@@ -126,8 +135,8 @@ def essence(records: list[Record]) -> list[Any]:
     return kept
 
 
-def assert_lawful(out: Path, trials: int = TRIALS) -> None:
-    plan = make_plan(
+def plan_of(out: Path | str, trials: int = TRIALS) -> Plan:
+    return make_plan(
         space="quickstart",
         study="tiny",
         out=out,
@@ -139,7 +148,10 @@ def assert_lawful(out: Path, trials: int = TRIALS) -> None:
         time_budget_s=None,
         seed=0,
     )
-    assert replay(plan, journal(out)) == []
+
+
+def assert_lawful(out: Path, trials: int = TRIALS) -> None:
+    assert replay(plan_of(out, trials), journal(out)) == []
     keys = [(report.number, report.images_seen) for report in reports(out)]
     assert len(keys) == len(set(keys))
 

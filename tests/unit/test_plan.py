@@ -491,6 +491,15 @@ def test_every_pair_of_bad_flags_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["s3://bucket/studies", "gs://bucket", "file:///tmp/studies"])
-def test_an_address_is_no_folder_for_studies(address: str) -> None:
-    with pytest.raises(ConfigError, match=r"^--out \w+:/.*: is an address, but a study lies in a"):
-        make(out=Path(address))
+def test_studies_may_lie_at_an_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYCOLOR_CACHE", "/cache")
+    plan = make(out=address, study="a")
+    assert plan.where == plan.address_of_study == f"{address}/a"
+    scheme, _, rest = address.partition("://")
+    assert plan.folder == Path("/cache/studies") / scheme / rest.lstrip("/") / "a"
+
+
+def test_an_address_that_is_none_is_one_problem_among_others() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make(out="hdfs://host/a", trials=0)
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == ["--trials", "--out"]

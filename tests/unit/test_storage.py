@@ -242,7 +242,7 @@ def session(plan: Plan, *, mend_after: int | None, monkeypatch: pytest.MonkeyPat
         patched.setattr("raycolor.study.event_file.EventFile.write", refuse)
         with Journal(plan.folder / "journal") as journal:
             engine = Engine(plan, journal, clock=clock())
-            views = Views(plan.folder, plan)
+            views = Views(plan)
             engine.observers += [views.take, heard]
             engine.begin({"python": "3"}, "abc")
             views.rebuild(engine.state)

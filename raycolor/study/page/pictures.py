@@ -44,8 +44,8 @@ def strips(trial: TrialState, plan: Plan) -> Strips | None:
     if images is None:
         return None
     name = trial_name(trial.number, trial.chosen)
-    path = plan.folder / "checkpoints" / name / f"best_{images}.png"
     try:
+        path = plan.files.fetch(f"checkpoints/{name}/best_{images}.png")
         with Image.open(path) as opened:
             columns = columns_of(np.asarray(opened.convert("RGB")), 3)
     except (OSError, ValueError):

@@ -100,7 +100,7 @@ def render(found: Findings, state: StudyState, plan: Plan) -> str:
         cost=cost_sentence(found),
         plan_text=_yaml(plan.as_tree()),
         environment_text=json.dumps(state.sessions[-1].environment, indent=2),
-        folder=str(plan.folder),
+        folder=plan.where,
         more=2 * plan.trials,
         charts=_embedded({name: figure.to_plotly_json() for name, figure in charts.items()}),
         slices=[name for name in charts if name.startswith("slice_")],

@@ -17,6 +17,7 @@ from raycolor.plan import Plan, make_plan
 from raycolor.spaces.domains import Scalar
 from raycolor.study.engine import Engine, Event
 from raycolor.study.journal import FILE, Journal
+from raycolor.study.opening import open_journal
 from raycolor.study.records import (
     Action,
     Ask,
@@ -215,7 +216,7 @@ def run(
     most_reports: int | None = None,
 ) -> list[Record]:
     """Work on a study, and return all that its journal holds then."""
-    with Journal(plan.folder / "journal") as journal:
+    with open_journal(plan) as journal:
         engine = Engine(plan, journal, clock=clock())
         engine.observers += observers
         engine.begin({"python": "3"}, "abc")

@@ -60,7 +60,7 @@ def told(plan: Plan) -> Told:
 
 
 def test_the_winner_at_its_best_report(plan: Plan, told: Told) -> None:
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     generator, pictures, config = contents(plan)
     assert generator == f"generator {FIRST} 32"
     assert pictures == f"pictures {FIRST} 32"
@@ -71,10 +71,10 @@ def test_the_winner_at_its_best_report(plan: Plan, told: Told) -> None:
 
 
 def test_a_better_trial_takes_its_place(plan: Plan, told: Told) -> None:
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     told.report(1, 32, 59.0)
     checkpoint(plan, SECOND, 32)
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     generator, pictures, config = contents(plan)
     assert generator == f"generator {SECOND} 32"
     assert pictures == f"pictures {SECOND} 32"
@@ -85,25 +85,25 @@ def test_a_better_trial_takes_its_place(plan: Plan, told: Told) -> None:
 def test_nothing_before_the_first_report(plan: Plan) -> None:
     told = Told()
     told.ask()
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert not (plan.folder / "best").exists()
 
 
 def test_a_checkpoint_that_is_not_there_leaves_the_last_best(plan: Plan, told: Told) -> None:
     """As where the storage of a cluster shows a file later than the report of it."""
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     before = contents(plan)
     told.report(1, 32, 59.0)
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert contents(plan) == before
 
 
 def test_what_is_there_is_not_copied_again(plan: Plan, told: Told) -> None:
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     checkpoint(plan, FIRST, 16)
     shutil.rmtree(plan.folder / "checkpoints" / SECOND)
     before = (plan.folder / "best" / GENERATOR).stat().st_mtime_ns
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert (plan.folder / "best" / GENERATOR).stat().st_mtime_ns == before
 
 
@@ -112,7 +112,7 @@ def test_a_torn_copy_is_made_again(
     plan: Plan, told: Told, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     """Killed after some files of a new winner, with the old winner's mark beside them."""
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     told.report(1, 32, 59.0)
     checkpoint(plan, SECOND, 32)
     copy = shutil.copyfile
@@ -127,36 +127,36 @@ def test_a_torn_copy_is_made_again(
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "copyfile", die)
         with pytest.raises(KeyboardInterrupt):
-            write_best(plan.folder, told.state, plan)
+            write_best(told.state, plan)
     # Meanwhile nobody takes the mixture for the old winner.
     assert not (plan.folder / "best" / "source.json").exists()
     told.report(0, 64, 58.0)
     told.report(0, 80, 57.0)
     checkpoint(plan, FIRST, 80)
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert contents(plan)[:2] == (f"generator {FIRST} 80", f"pictures {FIRST} 80")
 
 
 def test_the_old_winner_is_copied_again_over_a_torn_new_one(plan: Plan, told: Told) -> None:
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     folder = plan.folder / "best"
     (folder / "source.json").unlink()
     (folder / GENERATOR).write_text("torn")
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert contents(plan)[0] == f"generator {FIRST} 32"
 
 
 @pytest.mark.parametrize("name", [GENERATOR, SAMPLES, CONFIG, "source.json"])
 def test_a_file_that_was_deleted_comes_back(plan: Plan, told: Told, name: str) -> None:
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     before = contents(plan)
     (plan.folder / "best" / name).unlink()
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert contents(plan) == before
 
 
 def test_the_mark_says_where_the_files_came_from(plan: Plan, told: Told) -> None:
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     mark = json.loads((plan.folder / "best" / "source.json").read_text())
     assert mark == {
         "study": "toy",
@@ -206,22 +206,22 @@ def test_a_damaged_generator_is_set_aside_and_the_one_before_is_taken(
     broken = {"cut": content[:-1], "flip": flipped, "empty": b"", "header": b"\xff" * 90}[damage]
     path.write_bytes(broken)
     for _ in range(2):
-        write_best(plan.folder, told.state, plan)
+        write_best(told.state, plan)
         assert contents(plan)[:2] == (f"generator {FIRST} 16", f"pictures {FIRST} 16")
         mark = json.loads((plan.folder / "best" / "source.json").read_text())
         assert mark["images_seen"] == 16
         assert path.with_name(f"{path.name}.damaged").read_bytes() == broken
     # The trial, taken up again, writes it anew.
     checkpoint(plan, FIRST, 32)
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert contents(plan)[0] == f"generator {FIRST} 32"
 
 
 def test_without_any_undamaged_generator_the_last_winner_stays(plan: Plan, told: Told) -> None:
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     before = contents(plan)
     told.report(1, 32, 59.0)
     (plan.folder / "checkpoints" / SECOND / "best_32.safetensors").write_bytes(b"torn")
     (plan.folder / "checkpoints" / SECOND / "best_16.safetensors").unlink()
-    write_best(plan.folder, told.state, plan)
+    write_best(told.state, plan)
     assert contents(plan) == before

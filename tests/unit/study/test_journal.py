@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from raycolor.errors import CheckpointError
 from raycolor.storage import Patience
+from raycolor.study import lease
 from raycolor.study.journal import FILE, Journal, read_journal
-from raycolor.study.lease import read_holder
+from raycolor.study.lease import FileSlot, read_holder
 from raycolor.study.records import (
     FORMAT,
     Ask,
@@ -310,9 +311,10 @@ def test_a_second_writer_is_refused_until_the_first_has_closed(tmp_path: Path) -
         journal.append(RECORDS[0])
         with pytest.raises(CheckpointError) as caught:
             Journal(tmp_path)
+        holder = read_holder(FileSlot(tmp_path / lease.FILE))
         assert str(caught.value) == (
-            f"{tmp_path / FILE}: another search works on this study: "
-            f"{read_holder(tmp_path)}; wait for it, or choose another --study"
+            f"{tmp_path / FILE}: another search works on this study: {holder}; wait for it, or "
+            "choose another --study"
         )
         journal.append(RECORDS[1])
         assert spelled(read_journal(tmp_path)) == spelled(RECORDS[:2])

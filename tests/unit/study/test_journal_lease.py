@@ -13,7 +13,7 @@ import pytest
 from raycolor.errors import CheckpointError
 from raycolor.study import lease as lease_module
 from raycolor.study.journal import FILE, Journal, read_journal
-from raycolor.study.lease import EXPIRY_S, POLL_S, Lease, read_holder
+from raycolor.study.lease import EXPIRY_S, POLL_S, FileSlot, Lease, read_holder
 from raycolor.study.records import End
 
 END = End(time=1.0, reason="finished")
@@ -25,7 +25,7 @@ def leases() -> Iterator[Callable[..., Lease]]:
     taken: list[Lease] = []
 
     def take(folder: Path, **settings: Any) -> Lease:
-        taken.append(Lease(folder, **settings))
+        taken.append(Lease(FileSlot(folder / lease_module.FILE), **settings))
         return taken[-1]
 
     yield take
@@ -47,7 +47,7 @@ class Watch:
 
 def test_a_journal_says_who_writes_it_while_it_does(tmp_path: Path) -> None:
     with Journal(tmp_path):
-        holder = read_holder(tmp_path)
+        holder = read_holder(FileSlot(tmp_path / lease_module.FILE))
         assert holder is not None
         assert (holder.host, holder.pid) == (platform.node(), os.getpid())
         assert str(holder) == f"process {os.getpid()} on {platform.node()}, since {holder.since}"
@@ -58,7 +58,7 @@ def test_a_driver_that_was_killed_on_this_machine_is_not_waited_for(
     tmp_path: Path, leases: Callable[..., Lease]
 ) -> None:
     """The lock, which died with it, has told."""
-    Lease(tmp_path)._released.set()
+    Lease(FileSlot(tmp_path / lease_module.FILE))._released.set()
     watch = Watch()
     leases(tmp_path, sleep=watch.sleep)
     assert watch.seconds == 0
@@ -74,7 +74,7 @@ def test_a_lease_of_another_machine_is_taken_over_after_a_minute_without_a_chang
     assert len(said) == 1
     assert said[0].startswith(f"process {os.getpid()} on gone, since ")
     assert "watching for 60 s" in said[0]
-    holder = read_holder(tmp_path)
+    holder = read_holder(FileSlot(tmp_path / lease_module.FILE))
     assert holder is not None
     assert holder.host == "new"
     assert lease.taken_by is None
@@ -139,17 +139,17 @@ def test_a_driver_that_lost_its_lease_writes_nothing_more(tmp_path: Path) -> Non
     """As after a minute without its storage, when another one has taken over."""
     with Journal(tmp_path) as journal:
         journal.append(END)
-        other = Lease(tmp_path, sleep=lambda seconds: None)
+        other = Lease(FileSlot(tmp_path / lease_module.FILE), sleep=lambda seconds: None)
         journal._lease.renew()
         with pytest.raises(CheckpointError, match="another search has taken over this study: proc"):
             journal.append(END)
         other.renew()
         assert other.taken_by is None
     # Closing it takes nothing from the other one.
-    assert read_holder(tmp_path) is not None
+    assert read_holder(FileSlot(tmp_path / lease_module.FILE)) is not None
     assert read_journal(tmp_path) == [END]
     other.release()
-    assert read_holder(tmp_path) is None
+    assert read_holder(FileSlot(tmp_path / lease_module.FILE)) is None
 
 
 def test_a_lease_is_renewed_while_its_driver_lives(
@@ -159,7 +159,7 @@ def test_a_lease_is_renewed_while_its_driver_lives(
     lease = leases(tmp_path)
     seen = set()
     for _ in range(400):
-        holder = read_holder(tmp_path)
+        holder = read_holder(FileSlot(tmp_path / lease_module.FILE))
         assert holder is not None  # renewed by renaming: never absent, never half
         seen.add(holder.beat)
         threading.Event().wait(0.005)
@@ -182,7 +182,7 @@ def test_a_storage_that_is_away_for_a_moment_ends_no_lease(
     away.rename(folder)
     lease.renew()
     assert lease.taken_by is None
-    holder = read_holder(folder)
+    holder = read_holder(FileSlot(folder / lease_module.FILE))
     assert holder is not None
     assert holder.beat == 2
 
@@ -192,8 +192,8 @@ def test_a_damaged_lease_stands_in_nobodys_way(
     tmp_path: Path, content: str, leases: Callable[..., Lease]
 ) -> None:
     (tmp_path / lease_module.FILE).write_bytes(content.encode("utf-8", "surrogateescape"))
-    assert read_holder(tmp_path) is None
+    assert read_holder(FileSlot(tmp_path / lease_module.FILE)) is None
     watch = Watch()
     leases(tmp_path, sleep=watch.sleep)
     assert watch.seconds == 0
-    assert read_holder(tmp_path) is not None
+    assert read_holder(FileSlot(tmp_path / lease_module.FILE)) is not None

@@ -69,7 +69,7 @@ def picture(plan: Plan, name: str, images: int) -> None:
 
 def write_live(plan: Plan, told: Told) -> TensorBoardView:
     """Write events as a study does that reports one after another."""
-    view = TensorBoardView(plan.folder, plan)
+    view = TensorBoardView(plan)
     so_far = Told()
     view.rebuild(so_far.state)
     for record in told.records:
@@ -325,7 +325,7 @@ def test_rebuilding_gives_the_same_events(tmp_path: Path, fresh: Plan) -> None:
     told = four_trials()
     write_live(fresh, told).close()
     other = make(tmp_path / "other")
-    view = TensorBoardView(other.folder, other)
+    view = TensorBoardView(other)
     view.rebuild(told.state)
     view.close()
     assert all_events(other) == all_events(fresh)
@@ -340,7 +340,7 @@ def test_events_that_a_killed_driver_did_not_write_are_made_up(fresh: Plan, kept
     for path in (fresh.folder / "tensorboard").glob("*/events.*"):
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * kept)])
-    view = TensorBoardView(fresh.folder, fresh)
+    view = TensorBoardView(fresh)
     view.rebuild(told.state)
     view.close()
     assert all_events(fresh) == before
@@ -357,7 +357,7 @@ def test_complete_runs_are_left_alone(fresh: Plan) -> None:
         }
 
     before = files()
-    view = TensorBoardView(fresh.folder, fresh)
+    view = TensorBoardView(fresh)
     view.rebuild(told.state)
     view.close()
     after = files()
@@ -373,7 +373,7 @@ def test_a_session_goes_on_with_the_runs_of_the_last(fresh: Plan) -> None:
     cut = next(number for number, record in enumerate(whole.records) if isinstance(record, Fault))
     first = Told(records=whole.records[:cut])
     write_live(fresh, first)  # killed: never closed
-    view = TensorBoardView(fresh.folder, fresh)
+    view = TensorBoardView(fresh)
     view.rebuild(first.state)
     for record in whole.records[cut:]:
         first.records.append(record)
@@ -387,7 +387,7 @@ def test_a_session_goes_on_with_the_runs_of_the_last(fresh: Plan) -> None:
 
 
 def test_a_study_at_work_writes_one_run_a_trial(fresh: Plan) -> None:
-    view = TensorBoardView(fresh.folder, fresh)
+    view = TensorBoardView(fresh)
     with Journal(fresh.folder / "journal") as journal:
         engine = Engine(fresh, journal, clock=clock())
         engine.observers.append(lambda event: view.take(event.record, event.state))

@@ -52,7 +52,7 @@ def session(plan: Plan, workers: Workers, *, most_reports: int | None = None, cl
     """Work on a study with all views, to its end or until the driver is killed."""
     with Journal(plan.folder / "journal") as journal:
         engine = Engine(plan, journal, clock=clock())
-        views = Views(plan.folder, plan)
+        views = Views(plan)
         engine.observers += [write_checkpoint(plan), views.take]
         engine.begin({"python": "3"}, "abc")
         views.rebuild(engine.state)
@@ -83,7 +83,7 @@ def test_all_views_come_back_from_the_journal(plan: Plan) -> None:
     for name in VIEWS:
         path = plan.folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    views = Views(plan.folder, plan)
+    views = Views(plan)
     state = fold(read_journal(plan.folder / "journal"))
     views.rebuild(state)
     views.close(state)
@@ -121,7 +121,7 @@ def test_the_plan_and_the_environment_are_written_when_a_session_begins(plan: Pl
 def test_resources_are_added_when_ray_has_told_them(plan: Plan) -> None:
     with Journal(plan.folder / "journal") as journal:
         engine = Engine(plan, journal)
-        views = Views(plan.folder, plan)
+        views = Views(plan)
         engine.observers.append(views.take)
         sha256 = weights_fingerprints()["efficientnet_lite0"]
         engine.begin({"weights": {"efficientnet_lite0": sha256}}, "abc")

@@ -1,0 +1,328 @@
+"""The journal on shared storage: numbered segments, of which a driver writes its own alone.
+
+    journal/00000003.5f0c91d2.jsonl   a segment: its number, and the mark of its driver
+    journal/lease.json                which driver works on the study
+
+Object stores cannot append, so `append` writes the newest segment again with one record more; it
+returns when that is durable. The first line of a segment names the one before, and how many lines
+of it count.
+
+No conditional put is needed, only that a file that was written is seen by the next listing, as S3,
+Google's store and disks promise:
+
+- Two drivers that begin in the same moment each write a segment and then look around. At least one
+  sees the other's; whoever does withdraws. Both may, and the user tries again; both never stay.
+- A driver that was frozen while another took over (see `lease`) may write on for 20 s. It writes to
+  its own segment, and the other's first line has said how many lines of that one count, so what
+  it adds is read by nobody.
+"""
+
+import fcntl
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from raycolor.errors import CheckpointError
+from raycolor.remote.bucket import Bucket
+from raycolor.storage import StorageError
+from raycolor.study import lease
+from raycolor.study.lease import Holder, Lease, read_holder
+from raycolor.study.lines import asked_after, parsed
+from raycolor.study.records import FORMAT, Record, to_line
+
+FOLDER = "journal"
+LOCK = "driver.lock"
+"""In a driver's own folder: one driver of this machine at a time."""
+MOST_RECORDS = 100
+"""Records of a segment: each record writes all before it again."""
+READERS = 16
+"""Segments that are read at once."""
+_NAME = re.compile(FOLDER + r"/(\d{8})\.([0-9a-f]{8})\.jsonl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A segment as it was read."""
+
+    name: str
+    number: int
+    mark: str
+    """Of its driver."""
+    after: str | None
+    """Name of the segment before; None for the first."""
+    after_records: int
+    """Records of that one which count."""
+    lines: tuple[bytes, ...]
+    """Its records, one a line."""
+
+
+class BucketSlot:
+    """A lease in a bucket."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._name = f"{FOLDER}/{lease.FILE}"
+
+    def __str__(self) -> str:
+        return self._bucket.where(self._name)
+
+    def read(self) -> bytes | None:
+        """Return what is there; None if nothing is, or it cannot be read."""
+        try:
+            return self._bucket.read(self._name)
+        except (OSError, CheckpointError):
+            return None
+
+    def write(self, content: bytes) -> None:
+        """Replace it, whole or not at all."""
+        self._bucket.write(self._name, content)
+
+    def clear(self) -> None:
+        """Remove it."""
+        self._bucket.delete(self._name)
+
+
+def read_segments(bucket: Bucket) -> list[Record]:
+    """Read all records of a study on shared storage; an empty list if there is no journal.
+
+    Args:
+        bucket: the study's folder.
+
+    Raises:
+        CheckpointError: a segment is damaged or missing, or the format is another one.
+        StorageError: the storage refuses, and went on refusing.
+    """
+    return _records(bucket, chain(_read(bucket)))
+
+
+def holder(bucket: Bucket) -> Holder | None:
+    """Read which driver works on a study; None if none does."""
+    return read_holder(BucketSlot(bucket))
+
+
+def chain(segments: Sequence[Segment]) -> list[tuple[Segment, int]]:
+    """Choose the segments that count, in order, and how many records of each do.
+
+    Args:
+        segments: all that are there.
+
+    Raises:
+        CheckpointError: one that another one names is missing.
+    """
+    named = {segment.after for segment in segments}
+    found: list[tuple[Segment, int]] = []
+    last: Segment | None = None
+    while True:
+        before = None if last is None else last.name
+        candidates = [segment for segment in segments if segment.after == before]
+        if not candidates:
+            break
+
+        # One that others go on from, then one with records: a driver that withdrew, and was
+        # killed before it could remove its segment, has neither. Then a driver that took over.
+        mark = None if last is None else last.mark
+        ranked = {(s.name in named, bool(s.lines), s.mark != mark, s.name): s for s in candidates}
+        chosen = ranked[max(ranked)]
+        if last is not None:
+            found[-1] = (last, chosen.after_records)
+            if chosen.after_records > len(last.lines):
+                raise CheckpointError(
+                    f"{last.name}: has {len(last.lines)} records, but {chosen.name} follows "
+                    f"{chosen.after_records}; bring the newer version of it back"
+                )
+        found.append((chosen, len(chosen.lines)))
+        last = chosen
+    reached = {segment.number for segment, _ in found}
+    if lost := [s for s in segments if s.number not in reached and s.number > len(found)]:
+        missing = min(lost, key=lambda segment: segment.number).after
+        raise CheckpointError(
+            f"{missing}: is missing, but a later segment follows it; bring it back, or move the "
+            "study's folder away to begin anew"
+        )
+    return found
+
+
+def _read(bucket: Bucket) -> list[Segment]:
+    """Read all segments, whichever count."""
+    names = [name for name in bucket.files(FOLDER) if _NAME.fullmatch(name)]
+    with ThreadPoolExecutor(READERS) as readers:
+        contents = list(readers.map(bucket.read, names))
+    return [_segment(name, content) for name, content in zip(names, contents, strict=True)]
+
+
+def _segment(name: str, content: bytes) -> Segment:
+    match = _NAME.fullmatch(name)
+    assert match is not None
+    # What a store was given when its driver was killed may end within a line.
+    head, *lines = content.split(b"\n")[:-1] or [b""]
+    try:
+        tree = json.loads(head)
+        return Segment(
+            name=name,
+            number=int(match[1]),
+            mark=match[2],
+            after=tree["after"],
+            after_records=int(tree["records"]),
+            lines=tuple(lines),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{name}, line 1: damaged ({error}); bring the segment back, or move the study's "
+            "folder away to begin anew"
+        ) from error
+
+
+def _records(bucket: Bucket, counted: Sequence[tuple[Segment, int]]) -> list[Record]:
+    records: list[Record] = []
+    asked = 0
+    for segment, number in counted:
+        content = b"".join(line + b"\n" for line in segment.lines[:number])
+        for record in parsed(bucket.where(segment.name), content, asked=asked, first_line=2):
+            asked = asked_after(record, asked)
+            records.append(record)
+    return records
+
+
+class SegmentJournal:
+    """The journal of one study on shared storage, open for writing by this process alone.
+
+    Attributes:
+        records: all of the study so far.
+        origin: name of its first segment, which no other study has.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        mirror: Path,
+        *,
+        tell: Callable[[str], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Open or create a journal, and take its lease.
+
+        Args:
+            bucket: the study's folder.
+            mirror: this driver's own folder on this machine; made if it is not there.
+            tell: hears why opening it takes a minute, where it does.
+            sleep: waits that many seconds.
+
+        Raises:
+            CheckpointError: another process writes it, or it is damaged.
+            StorageError: the storage refuses, and went on refusing.
+        """
+        self._bucket = bucket
+        self._mark = secrets.token_hex(4)
+        slot = BucketSlot(bucket)
+        self._lock = self._locked(mirror, slot)
+        try:
+            self._lease = Lease(slot, tell=tell, sleep=sleep, mirror=str(mirror.resolve()))
+        except BaseException:
+            self._lock.close()
+            raise
+        try:
+            counted = chain(_read(bucket))
+            self.records = _records(bucket, counted)
+            last, number = counted[-1] if counted else (None, 0)
+            self._begin(last.name if last else None, number, last.number + 1 if last else 1)
+            self.origin = counted[0][0].name if counted else self._name
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, record: Record) -> None:
+        """Write one record; it is durable when this returns.
+
+        Raises:
+            StorageError: the storage refuses, and went on refusing.
+            CheckpointError: another driver has taken over the study.
+        """
+        if len(self._lines) >= MOST_RECORDS:
+            self._begin(self._name, len(self._lines), self._number + 1)
+        if self._lease.taken_by is not None:
+            raise self._taken(self._lease.taken_by)
+        line = to_line(record).encode("utf-8")
+        self._write([*self._lines, line])
+        self._lines.append(line)
+        self.records.append(record)
+
+    def close(self) -> None:
+        """Release the lease and the lock."""
+        try:
+            self._lease.release()
+        finally:
+            self._lock.close()
+
+    def __enter__(self) -> "SegmentJournal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self, after: str | None, records: int, number: int) -> None:
+        """Begin a segment, unless another driver has begun one of that number or later."""
+        name = f"{FOLDER}/{number:08d}.{self._mark}.jsonl"
+        head = json.dumps({"segment": FORMAT, "after": after, "records": records}).encode("utf-8")
+        self._bucket.write(name, head + b"\n")
+        for other in self._bucket.files(FOLDER):
+            match = _NAME.fullmatch(other)
+            if match and int(match[1]) >= number and match[2] != self._mark:
+                with suppress(StorageError):
+                    self._bucket.delete(name)
+                raise self._taken(self._lease.taken_by or holder(self._bucket))
+        self._name, self._number, self._head = name, number, head
+        self._lines: list[bytes] = []
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        content = b"".join(line + b"\n" for line in (self._head, *lines))
+        self._bucket.write(self._name, content)
+
+    def _taken(self, by: Holder | None) -> CheckpointError:
+        who = f": {by}" if by else ""
+        return CheckpointError(
+            f"{self._bucket}: another search has begun to work on this study{who}; this one ends"
+        )
+
+    def _locked(self, mirror: Path, slot: BucketSlot) -> "_Lock":
+        try:
+            mirror.mkdir(parents=True, exist_ok=True)
+            return _Lock(mirror / LOCK)
+        except BlockingIOError as error:
+            found = read_holder(slot)
+            raise CheckpointError(
+                f"{self._bucket}: another search works on this study"
+                + (f": {found}" if found else "")
+                + "; wait for it, or choose another --study"
+            ) from error
+        except OSError as error:
+            raise CheckpointError(
+                f"{mirror}: cannot be written ({error.strerror or error}); name another folder in "
+                "the environment variable RAYCOLOR_CACHE"
+            ) from error
+
+
+class _Lock:
+    """A lock that this process holds until it closes it, or ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Take it.
+
+        Raises:
+            BlockingIOError: another process holds it.
+        """
+        self._file = path.open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Give it back."""
+        self._file.close()

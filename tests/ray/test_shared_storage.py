@@ -1,0 +1,150 @@
+"""A search whose study lies on shared storage, with real Ray and real, tiny trials."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raycolor.remote.bucket import Bucket
+from raycolor.study.records import End, Fault, Record
+from raycolor.study.rules import replay
+from raycolor.study.segments import read_segments
+from tests.ray.test_search import (
+    command,
+    essence,
+    journal,
+    plan_of,
+    reports_of,
+    run,
+    started,
+    wait_until,
+)
+from tests.s3 import s3_server
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+TRIALS = 2
+FAILING = """
+import raycolor.remote.bucket as bucket
+
+def open_address(address):
+    from pyarrow import fs
+    from tests.unit.remote.storages import FailingDisk
+    handler = FailingDisk(lambda number, name: number % 20 == 0)
+    return fs.PyFileSystem(handler), address.removeprefix("file://")
+
+bucket.open_address = open_address
+"""
+"""What every process of a search runs when it starts: each 20th call of its storage fails."""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(home: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """The journal of the same study in a folder, which nothing disturbed."""
+    out = tmp_path_factory.mktemp("uninterrupted")
+    code, text = run(home, command(out, "--trials", str(TRIALS)))
+    assert code == 0, text
+    return journal(out)
+
+
+@pytest.fixture(scope="module", name="s3_server")
+def _s3_server() -> Iterator[str]:
+    with s3_server() as server:
+        yield server
+
+
+def assert_sound(records: list[Record], uninterrupted: list[Record], out: str) -> None:
+    assert essence(records) == essence(uninterrupted)
+    assert replay(plan_of(out, TRIALS), records) == []
+    assert not [record for record in records if isinstance(record, Fault)]
+    assert isinstance(records[-1], End)
+    assert records[-1].reason == "finished"
+
+
+def test_a_storage_that_fails_at_every_20th_call_costs_time_alone(
+    home: Path, uninterrupted: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAILING, encoding="utf-8")
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{root}")
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
+    out = f"file://{tmp_path}/shared"
+    code, text = run(home, command(out, "--trials", str(TRIALS)))
+    assert code == 0, text
+    place = Bucket(f"{out}/tiny")
+    assert_sound(read_segments(place), uninterrupted, out)
+    # Views are there too, and nothing but views, the journal and what trials keep.
+    tops = {name.split("/")[0] for name in place.files()}
+    views = {"leaderboard.csv", "trials.parquet", "reports.parquet", "report.html", "best"}
+    assert tops == views | {
+        "plan.yaml",
+        "environment.json",
+        "tensorboard",
+        "journal",
+        "checkpoints",
+    }
+
+
+def test_a_driver_that_is_killed_goes_on_from_the_storage_alone(
+    home: Path,
+    uninterrupted: list[Record],
+    tmp_path: Path,
+    s3_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On S3; what the first driver had on its disk is gone."""
+    out = f"s3://bucket/studies?endpoint_override={s3_server}&scheme=http"
+    study = f"s3://bucket/studies/tiny?endpoint_override={s3_server}&scheme=http"
+    place = Bucket(study)
+    words = command(out, "--trials", str(TRIALS))
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "first"))
+    with started(home, words) as process:
+        wait_until(lambda: len(reports_of(read_segments(place))) >= 4, process)
+        process.kill()
+        process.communicate()
+    before = read_segments(place)
+
+    # A folder of another name would be another machine's, whose lease has to run out.
+    shutil.rmtree(tmp_path / "first")
+    code, text = run(home, words)
+    assert code == 0, text
+    records = read_segments(place)
+    assert repr(records[: len(before)]) == repr(before)
+    assert_sound(records, uninterrupted, out)
+    # Trials that have ended keep one checkpoint each.
+    kept = [name.rpartition("/")[2] for name in place.files("checkpoints")]
+    assert [name for name in kept if name.startswith("check")] == ["checkpoint.safetensors"] * 2
+
+    # A third one looks at it, and takes the winner.
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "third"))
+    code, text = run(home, [words[0], "-m", "raycolor.show", study, "--explain", "1"])
+    assert code == 0, text
+    page = tmp_path / "third" / "studies" / "s3" / "bucket" / "studies" / "tiny" / "report.html"
+    code, text = run(home, [words[0], "-m", "raycolor.show", study])
+    assert code == 0, text
+    assert str(page) in text
+    assert page.stat().st_size > 100_000
+
+    # And a search with other settings may have the name once this one is aside.
+    code, text = run(home, [*words, "--seed", "1"])
+    assert code == 2, text
+    assert text.startswith(f"{study}: holds a study with another plan")
+    code, text = run(home, [*words, "--trials", "1", "--fresh", "--set", "budget.images=64"])
+    assert code == 0, text
+    aside = f"s3://bucket/studies/tiny.1?endpoint_override={s3_server}&scheme=http"
+    assert f"The study that was there is kept in {aside}." in text
+    assert repr(read_segments(Bucket(aside))) == repr(records)
+    assert len(reports_of(read_segments(place))) == 2
+
+
+def test_storage_that_is_not_there_is_one_sentence(
+    home: Path, tmp_path: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
+    out = f"s3://nowhere/a?endpoint_override={s3_server}&scheme=http"
+    code, text = run(home, command(out))
+    assert code == 2, text
+    named = f"s3://nowhere/a/tiny/journal?endpoint_override={s3_server}&scheme=http"
+    assert text == f"{named}: there is no such bucket; make it, or name another one\n"

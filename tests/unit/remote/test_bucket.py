@@ -1,0 +1,115 @@
+"""Files on shared storage are whole, come back as they went, and survive calls that fail."""
+
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raycolor.remote.bucket import Bucket
+from raycolor.storage import Patience, StorageError
+from tests.s3 import s3_server
+from tests.unit.remote.storages import bucket, disk
+
+
+@pytest.fixture(params=["disk", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty folder, on a disk and in S3."""
+    if request.param == "disk":
+        return f"file://{tmp_path}/place"
+    server: str = request.getfixturevalue("s3_server")
+    return f"s3://bucket/{tmp_path.name}?endpoint_override={server}&scheme=http"
+
+
+@pytest.fixture(scope="module", name="s3_server")
+def _s3_server() -> Iterator[str]:
+    with s3_server() as server:
+        yield server
+
+
+def test_files_come_back_as_they_went(place: str, tmp_path: Path) -> None:
+    there = Bucket(place)
+    assert there.files() == {}
+    there.write("a/b.txt", b"one")
+    there.write("a/b.txt", b"two!")
+    assert there.read("a/b.txt") == b"two!"
+    assert there.read("a/b.txt", at_most=2) == b"tw"
+    large = tmp_path / "large"
+    large.write_bytes(os.urandom(20_000_000))
+    there.upload(large, "large")
+    there.copy("large", "c/copy")
+    there.download("c/copy", tmp_path / "here" / "back")
+    assert (tmp_path / "here" / "back").read_bytes() == large.read_bytes()
+    sizes = {name: entry.size for name, entry in there.files().items()}
+    assert sizes == {"a/b.txt": 4, "c/copy": 20_000_000, "large": 20_000_000}
+    assert list(there.files("a")) == ["a/b.txt"]
+    there.delete("large")
+    there.delete("large")
+    assert list(pickle.loads(pickle.dumps(there)).files()) == ["a/b.txt", "c/copy"]
+
+
+def test_what_is_not_there_is_told_as_such(place: str, tmp_path: Path) -> None:
+    there = Bucket(place)
+    there.write("a", b"")
+    with pytest.raises(FileNotFoundError):
+        there.read("b")
+    with pytest.raises(FileNotFoundError):
+        there.download("b", tmp_path / "b")
+    with pytest.raises(FileNotFoundError):
+        there.upload(tmp_path / "b", "b")
+    assert list(tmp_path.glob("*.part")) == []
+
+
+@pytest.mark.parametrize("every", [4, 5, 7])
+def test_calls_that_fail_now_and_then_cost_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, every: int
+) -> None:
+    with disk(monkeypatch, lambda number, name: number % every == 0):
+        there = bucket(tmp_path)
+        for number in range(20):
+            there.write(f"f/{number}", b"%d" % number)
+            there.copy(f"f/{number}", f"g/{number}")
+        assert [there.read(f"g/{number}") for number in range(20)] == [b"%d" % n for n in range(20)]
+        assert len(there.files("f")) == 20
+        for number in range(20):
+            there.delete(f"f/{number}")
+        assert there.files("f") == {}
+
+
+@pytest.mark.parametrize("name", ["create_dir", "open_output_stream", "move"])
+def test_a_write_that_fails_leaves_the_older_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    Bucket(f"file://{tmp_path}").write("a", b"old")
+    with (
+        disk(monkeypatch, lambda number, called: called == name),
+        pytest.raises(StorageError) as caught,
+    ):
+        bucket(tmp_path, tries=3).write("a", b"new")
+    assert str(caught.value).startswith(f"file://{tmp_path}/a: cannot be written (")
+    assert "after 3 tries; make room or mend the storage, then give the same" in str(caught.value)
+    there = Bucket(f"file://{tmp_path}")
+    assert there.read("a") == b"old"
+    # What a failed move leaves beside is no file of the folder.
+    assert list(there.files()) == ["a"]
+
+
+def test_a_read_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Bucket(f"file://{tmp_path}").write("a", b"old")
+    with (
+        disk(monkeypatch, lambda number, called: called == "open_input_stream"),
+        pytest.raises(StorageError, match=r"/a: cannot be read \(.*\) after 6 tries; mend"),
+    ):
+        bucket(tmp_path).read("a")
+
+
+def test_a_bucket_that_is_not_there_is_no_matter_of_patience(s3_server: str) -> None:
+    def sleep(seconds: float) -> None:
+        pytest.fail("no waiting mends it")
+
+    address = f"s3://nowhere/a?endpoint_override={s3_server}&scheme=http"
+    there = Bucket(address, patience=Patience((1.0,), sleep=sleep))
+    for use in (lambda: there.write("a", b""), there.files):
+        with pytest.raises(StorageError, match=r"^s3://nowhere/a.*: there is no such bucket; make"):
+            use()
