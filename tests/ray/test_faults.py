@@ -1,5 +1,6 @@
 """Each kind of fault once, through the command line, with real Ray and real, tiny trials."""
 
+import math
 import os
 import re
 import shutil
@@ -45,14 +46,39 @@ search:
   losses.l1_lambda: {kind: choice, values: [100, 50, 20]}
 """
 
+DIVERGING = """
+study:
+  concurrent: 1
+  searcher: {kind: grid}
+  scheduler: {kind: none}
+  resources: {cpus: 1}
+  guards:
+    divergence: {patience: null}
+    discriminator_at_chance: {patience: null}
+fixed:
+  data.size: 32
+  generator.backbone: scratch
+  generator.width: 8
+  discriminator.width: 8
+  discriminator.downs: 2
+  evaluation.images: 8
+  evaluation.extractor_size: 64
+  budget.images: 1600
+  budget.report_every: 160
+  budget.batch_size: 16
+  optimizers.discriminator.beta2: 0
+search:
+  optimizers.discriminator.learning_rate: {kind: choice, values: [1, 2.0e-4]}
+"""
+
 
 class Study:
     """One study in a folder of its own, and the command that works on it."""
 
-    def __init__(self, home: Path, folder: Path) -> None:
+    def __init__(self, home: Path, folder: Path, space: str = SPACE) -> None:
         self._home = home
         self._space = folder / "faulty.yaml"
-        self._space.write_text(SPACE, encoding="utf-8")
+        self._space.write_text(space, encoding="utf-8")
         self.out = folder / "results"
         self.folder = self.out / "faulty"
 
@@ -207,6 +233,23 @@ def test_limits_a_broken_trial_growth_and_a_fresh_start(home: Path, tmp_path: Pa
     assert "is kept in" in text
     assert len(fold(read_journal(study.out / "faulty.1" / "journal")).trials) == 4
     assert len(study.state.sessions) == 1
+
+
+def test_a_real_run_that_diverges_costs_itself_alone(home: Path, tmp_path: Path) -> None:
+    """Without a second moment Adam's steps have the size of its rate, and a rate of 1 explodes."""
+    study = Study(home, tmp_path, DIVERGING)
+    code, text = study.run()
+    assert code == 0, text
+    assert "Traceback" not in text
+    study.assert_lawful()
+    sick, healthy = study.state.trials
+    assert sick.status == "pruned"
+    last = sick.reports[-1]
+    assert last.stage == "diverged"
+    assert math.isnan(last.metrics["discriminator_loss"])
+    assert last.images_seen < 1600
+    assert last.decision.reason in text
+    assert healthy.status == "completed"
 
 
 def test_a_killed_and_a_frozen_worker_cost_nothing_but_time(home: Path, tmp_path: Path) -> None:
