@@ -14,7 +14,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Backbone = Literal["scratch", "efficientnet_lite0"]
-AdversarialName = Literal["vanilla"]
+GeneratorKind = Literal["unet", "gan_32", "gan_256"]
+GeneratorNorm = Literal["batch", "instance", "none"]
+Decoder = Literal["transposed", "resize"]
+DiscriminatorKind = Literal["patch", "pixel", "image", "gan_32", "gan_256"]
+DiscriminatorNorm = Literal["batch", "instance", "none", "spectral"]
+Sight = Literal["lab", "ab"]
+AdversarialName = Literal["vanilla", "lsgan", "hinge", "wgan_gp"]
+Schedule = Literal["constant", "linear", "cosine"]
 Extractor = Literal["efficientnet_lite0"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Determinism = Literal["exact", "fast"]
@@ -25,10 +32,17 @@ LearningRate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 ENCODER_STRIDE = 32
 """A pretrained encoder halves its input five times, so sizes are multiples of this."""
+GAN_STRIDES: dict[GeneratorKind, int] = {"gan_32": 4, "gan_256": 8}
+"""These generators are convolutional throughout: sides are any multiples of this."""
+DENSE_STRIDES: dict[DiscriminatorKind, int] = {"gan_32": 8, "gan_256": 16}
+"""These discriminators halve so often before their dense layer, which fixes the size of a run."""
+LABELLED: tuple[AdversarialName, ...] = ("vanilla", "lsgan")
+"""Adversarial losses that compare outputs with labels, which can be smoothed."""
 
 
 SIZE, BATCH, PRETRAINING = "data.size", "budget.batch_size", "pretraining.images"
 BUDGET, REPORT = "budget.images", "budget.report_every"
+ADVERSARIAL, SMOOTHING = "losses.adversarial", "losses.label_smoothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class Clash:
     """A setting that cannot stand with the others."""
 
     path: str
-    value: int
+    value: int | float | str
     reason: str
     """What stands against it, to be read after path and value."""
     remedy: str
@@ -76,9 +90,13 @@ class DataConfig(_Section):
 class GeneratorConfig(_Section):
     """The network that predicts a and b from L."""
 
+    kind: GeneratorKind = "unet"
+    """`unet`: on a backbone; `gan_32` and `gan_256`: the encoder-decoders of GAN_Colorizer (2018),
+    made for 32 and 256 pixels, which take any multiple of 4 and of 8 and have no other settings
+    than `ema_decay`."""
     backbone: Backbone = "efficientnet_lite0"
-    """`scratch` is the U-Net of pix2pix; the others are U-Nets on an encoder pretrained on
-    ImageNet."""
+    """`unet`: `scratch` is the U-Net of pix2pix; the others are U-Nets on an encoder
+    pretrained on ImageNet."""
     width: Annotated[int, Field(ge=4, le=256)] = 64
     """`scratch`: channels after the first convolution; they double at each level, up to 8 times
     the width."""
@@ -86,6 +104,13 @@ class GeneratorConfig(_Section):
     """`scratch`: number of halvings; null takes as many as the size allows, at most 8."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """`scratch`: dropout in the innermost decoder levels, as in pix2pix."""
+    norm: GeneratorNorm = "batch"
+    """`scratch`: normalisation after the inner convolutions; `instance` as in pix2pix, without
+    weights and running statistics."""
+    decoder: Decoder = "transposed"
+    """`scratch`: how the decoder enlarges. `transposed` convolutions as in pix2pix; `resize` by
+    nearest neighbour, then a 3x3 convolution, against checkerboards (Odena et al. 2016), as
+    pretrained backbones do anyway."""
     decoder_width: Annotated[int, Field(ge=8, le=512)] = 128
     """Pretrained backbones: channels of the deepest decoder level; they halve at each level up to
     the picture, down to an eighth of it."""
@@ -95,21 +120,42 @@ class GeneratorConfig(_Section):
 
 
 class DiscriminatorConfig(_Section):
-    """The patch discriminator of pix2pix, on L, a and b."""
+    """The network that tells true from generated colours."""
 
+    kind: DiscriminatorKind = "patch"
+    """`patch`: one output for each overlapping patch (pix2pix); `pixel`: one for each pixel, by 1x1
+    convolutions (pix2pix); `image`: one for the whole picture (DCGAN, Radford et al. 2016);
+    `gan_32` and `gan_256`: those of GAN_Colorizer (2018), one output from a and b alone, for sizes
+    that are multiples of 8 and of 16, without other settings."""
     width: Annotated[int, Field(ge=4, le=256)] = 64
-    """Channels after the first convolution; they double at each level up to 8 x width."""
+    """`patch`, `pixel`, `image`: channels after the first convolution; they double at each level up
+    to 8 x width."""
     downs: Annotated[int, Field(ge=1, le=5)] = 3
-    """Halvings: 1, 2, 3, 4, 5 give receptive fields of 16, 34, 70, 142, 286 pixels."""
+    """`patch`: halvings; 1, 2, 3, 4, 5 give receptive fields of 16, 34, 70, 142, 286 pixels."""
+    sees: Sight = "lab"
+    """`patch`, `pixel`, `image`: whether it sees the grey picture beside a and b, as in pix2pix, or
+    a and b alone."""
+    norm: DiscriminatorNorm = "batch"
+    """`patch`, `pixel`, `image`: normalisation after the inner convolutions, or `spectral` of the
+    weights of all convolutions instead (Miyato et al. 2018)."""
 
 
 class LossConfig(_Section):
     """What the adversarial stage minimises."""
 
     adversarial: AdversarialName = "vanilla"
-    """`vanilla`: binary cross-entropy with logits (Goodfellow et al. 2014, non-saturating)."""
+    """`vanilla`: binary cross-entropy with logits (Goodfellow et al. 2014, non-saturating);
+    `lsgan`: least squares (Mao et al. 2017); `hinge` (Lim and Ye 2017); `wgan_gp`: Wasserstein
+    distance with gradient penalty (Gulrajani et al. 2017), which has no accuracy and takes a
+    discriminator without batch norm."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """`vanilla`, `lsgan`: the discriminator's label of true pictures is 1 less this (one-sided,
+    Salimans et al. 2016: 0.1)."""
+    gradient_penalty: Annotated[float, Field(ge=0, le=10_000)] = 10.0
+    """`wgan_gp`: weight of the gradient penalty (Gulrajani et al. 2017: 10)."""
     l1_lambda: Annotated[float, Field(ge=0, le=10_000)] = 100.0
-    """Weight of the mean absolute error of a and b against the adversarial loss (pix2pix: 100)."""
+    """Weight of the mean absolute error of a and b against the adversarial loss (pix2pix: 100);
+    0 trains with the adversarial loss alone. Pretraining is with L1 whatever it is."""
 
 
 class OptimizerConfig(_Section):
@@ -121,6 +167,10 @@ class OptimizerConfig(_Section):
     """Decay of Adam's first moment."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Decay of Adam's second moment."""
+    schedule: Schedule = "constant"
+    """Learning rate over the images of the adversarial stage: `constant`, or from its value down to
+    0 along a line (`linear`) or half a wave (`cosine`, Loshchilov and Hutter 2017). It is stretched
+    over `budget.images`, so such a run cannot be made longer later. Pretraining's is constant."""
 
 
 class OptimizersConfig(_Section):
@@ -211,8 +261,21 @@ def generator_depth(config: TrialConfig) -> int:
     return halvings
 
 
+def has_pretrained_backbone(config: TrialConfig) -> bool:
+    """Tell whether the generator stands on a pretrained encoder."""
+    return config.generator.kind == "unet" and config.generator.backbone != "scratch"
+
+
+def has_schedule(config: TrialConfig) -> bool:
+    """Tell whether a learning rate follows from the length of the whole run."""
+    optimizers = config.optimizers
+    return {optimizers.generator.schedule, optimizers.discriminator.schedule} != {"constant"}
+
+
 def generator_stride(config: TrialConfig) -> int:
     """Pictures given to the generator must have sides that are multiples of this."""
+    if config.generator.kind != "unet":
+        return GAN_STRIDES[config.generator.kind]
     if config.generator.backbone == "scratch":
         return int(2 ** generator_depth(config))
     return ENCODER_STRIDE
@@ -221,32 +284,54 @@ def generator_stride(config: TrialConfig) -> int:
 def clashes(config: TrialConfig) -> Iterator[Clash]:
     """Yield the combinations of settings that cannot work."""
     yield from network_clashes(config)
+    yield from _loss_clashes(config)
     yield from _length_clashes(config)
 
 
 def network_clashes(config: TrialConfig) -> Iterator[Clash]:
     """Yield the clashes between the crops' size and the networks."""
+    yield from _generator_clashes(config)
+    yield from _discriminator_clashes(config)
+
+
+def _generator_clashes(config: TrialConfig) -> Iterator[Clash]:
     size, stride = config.data.size, generator_stride(config)
-    needs = f"generator.backbone: {config.generator.backbone}"
-    if config.generator.backbone == "scratch":
+    pretrained = has_pretrained_backbone(config)
+    if config.generator.kind != "unet":
+        needs = f"generator.kind: {config.generator.kind}"
+    elif pretrained:
+        needs = f"generator.backbone: {config.generator.backbone}"
+    else:
         needs = f"generator.depth: {config.generator.depth}"
-    if stride < 4 and config.generator.backbone == "scratch":
+    if stride < 4:
         reason = "can be halved fewer than twice"
         yield Clash(SIZE, size, reason, f"take {multiples(size, 4)}")
     elif size % stride:
         reason = f"is no multiple of {stride}, which {needs} needs"
         yield Clash(SIZE, size, reason, f"take {multiples(size, stride)}")
-    elif (
-        config.budget.batch_size == 1 and size == stride and config.generator.backbone != "scratch"
-    ):
+    elif config.budget.batch_size == 1 and size == stride and pretrained:
         reason = (
             f"is too few for data.size: {size} with {needs}, whose batch norm would see a single "
             "pixel"
         )
         yield Clash(BATCH, 1, reason, "take at least 2, or a larger size")
+
+
+def _discriminator_clashes(config: TrialConfig) -> Iterator[Clash]:
+    size, kind = config.data.size, config.discriminator.kind
+    if kind in DENSE_STRIDES:
+        # Twice, so that batch norm sees more than one pixel.
+        stride, smallest = DENSE_STRIDES[kind], 2 * DENSE_STRIDES[kind]
+        if size % stride or size < smallest:
+            reason = (
+                f"is no multiple of {stride} from {smallest} on, which discriminator.kind: {kind} "
+                "needs"
+            )
+            remedy = f"take {multiples(max(size, smallest), stride, lowest=smallest)}"
+            yield Clash(SIZE, size, reason, remedy if size > smallest else f"take {smallest}")
     downs = config.discriminator.downs
     smallest = 4 * 2**downs
-    if size < smallest:
+    if kind == "patch" and size < smallest:
         deepest = (size // 4).bit_length() - 1
         yield Clash(
             "discriminator.downs",
@@ -254,6 +339,23 @@ def network_clashes(config: TrialConfig) -> Iterator[Clash]:
             f"needs data.size of at least {smallest}, not {size}",
             f"take at most {deepest}, or a larger size",
         )
+
+
+def _loss_clashes(config: TrialConfig) -> Iterator[Clash]:
+    losses, discriminator = config.losses, config.discriminator
+    if losses.label_smoothing and losses.adversarial not in LABELLED:
+        reason = f"smooths labels, and {ADVERSARIAL}: {losses.adversarial} has none"
+        yield Clash(
+            SMOOTHING, losses.label_smoothing, reason, f"take 0, or {' or '.join(LABELLED)}"
+        )
+    if losses.adversarial == "wgan_gp":
+        reason = "penalises gradients picture by picture, which batch norm mixes"
+        if discriminator.kind in DENSE_STRIDES:
+            reason += f" (discriminator.kind: {discriminator.kind} has it)"
+            yield Clash(ADVERSARIAL, "wgan_gp", reason, "take another kind, or another loss")
+        elif discriminator.norm == "batch":
+            reason += " (discriminator.norm: batch)"
+            yield Clash(ADVERSARIAL, "wgan_gp", reason, "take the norm instance, spectral or none")
 
 
 def _length_clashes(config: TrialConfig) -> Iterator[Clash]:

@@ -37,7 +37,7 @@ from torch.optim import Adam
 
 from raycolor import storage
 from raycolor.checkpoint import load_tensors, save_tensors
-from raycolor.config import TrialConfig
+from raycolor.config import TrialConfig, flattened, has_schedule
 from raycolor.errors import CheckpointError
 from raycolor.evaluation import Evaluation, Evaluator
 from raycolor.files import PART
@@ -78,9 +78,14 @@ class Progress:
 
 
 def identity(config: TrialConfig, fingerprint: str) -> str:
-    """Describe what a checkpoint belongs to; a longer run begins like a shorter one."""
+    """Describe what a checkpoint belongs to.
+
+    A longer run begins like a shorter one, unless a learning rate's schedule is stretched over it.
+    """
     tree = config.model_dump(mode="json")
-    del tree["budget"]["images"], tree["budget"]["checkpoint_seconds"]
+    del tree["budget"]["checkpoint_seconds"]
+    if not has_schedule(config):
+        del tree["budget"]["images"]
     return json.dumps({"config": tree, "fingerprint": fingerprint}, sort_keys=True)
 
 
@@ -121,7 +126,7 @@ def resume(folder: Path, networks: Networks, owner: str) -> Progress | None:
         except CheckpointError:
             path.replace(path.with_name(f"{path.name}.damaged"))
             continue
-        if about["identity"] != owner:
+        if not _belongs(about["identity"], owner):
             raise CheckpointError(
                 f"{path}: belongs to a run with other settings or other data; "
                 "name another folder, or move this one away"
@@ -129,6 +134,17 @@ def resume(folder: Path, networks: Networks, owner: str) -> Progress | None:
         _load(networks, tensors)
         return Progress(**about["progress"])
     return None
+
+
+def _belongs(kept: str, owner: str) -> bool:
+    """Tell whether a checkpoint is of a run; a setting that it does not name had its default."""
+    if kept == owner:
+        return True
+    defaults = flattened(TrialConfig().model_dump(mode="json"))
+    one, other = json.loads(kept), json.loads(owner)
+    return one["fingerprint"] == other["fingerprint"] and (
+        defaults | flattened(one["config"]) == defaults | flattened(other["config"])
+    )
 
 
 def write_best(

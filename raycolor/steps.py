@@ -3,7 +3,9 @@
 Axis letters: b batch, h height, w width.
 """
 
+import math
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from raycolor import color, losses
-from raycolor.config import OptimizerConfig, TrialConfig
+from raycolor.config import OptimizerConfig, Schedule, TrialConfig
 from raycolor.networks.build import build_discriminator, build_generator, fast_dtype
 from raycolor.networks.ema import MovingAverage
 
@@ -99,10 +101,54 @@ def _adam(network: nn.Module, config: OptimizerConfig) -> Adam:
     )
 
 
+def set_learning_rates(networks: Networks, config: TrialConfig, images_seen: int) -> None:
+    """Set the rates of the next adversarial step.
+
+    They are functions of the images seen, so that a run that is taken up again repeats them.
+
+    Args:
+        networks: of the run.
+        config: of the run.
+        images_seen: before the step, pretraining included.
+    """
+    begin, end = config.pretraining.images, config.budget.images
+    done = (images_seen - begin) / (end - begin)
+    for adam, chosen in (
+        (networks.generator_adam, config.optimizers.generator),
+        (networks.discriminator_adam, config.optimizers.discriminator),
+    ):
+        adam.param_groups[0]["lr"] = chosen.learning_rate * schedule_factor(chosen.schedule, done)
+
+
+def schedule_factor(schedule: Schedule, done: float) -> float:
+    """Return what the learning rate is multiplied by.
+
+    `linear`: 1 - t; `cosine`: (1 + cos(pi t)) / 2, Loshchilov and Hutter 2017, equation 5 without
+    restarts, down to 0.
+
+    Args:
+        schedule: its name.
+        done: t, the share of the adversarial stage that is over, from 0 to 1.
+    """
+    match schedule:
+        case "constant":
+            return 1.0
+        case "linear":
+            return 1.0 - done
+        case "cosine":
+            return (1.0 + math.cos(math.pi * done)) / 2
+        case _:
+            assert_never(schedule)
+
+
 def pretraining_step(
     networks: Networks, config: TrialConfig, rgb_u8: UInt8[Tensor, "b 3 h w"]
 ) -> StepLosses:
-    """Train the generator alone, with L1."""
+    """Train the generator alone, with L1.
+
+    The reported loss is lambda x L1, to be compared with that of the adversarial stage; where
+    lambda is 0, the L1 that is trained with all the same.
+    """
     l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
         predicted = networks.generator(l_unit)
@@ -111,7 +157,8 @@ def pretraining_step(
     l1.backward()
     networks.pretraining_adam.step()
     return StepLosses(
-        generator_loss=config.losses.l1_lambda * l1.detach(), generator_l1_loss=l1.detach()
+        generator_loss=(config.losses.l1_lambda or 1.0) * l1.detach(),
+        generator_l1_loss=l1.detach(),
     )
 
 
@@ -158,11 +205,15 @@ def discriminator_step(
 
     Real and fake pass separately, since batch norm would mix their statistics.
     """
-    adversarial = losses.ADVERSARIAL[config.losses.adversarial]
+    adversarial = losses.adversarial_loss(config.losses)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
         fake = networks.discriminator(l_unit, fake_ab_unit)
         real = networks.discriminator(l_unit, ab_unit)
     loss = adversarial.discriminator(real, fake)
+    if adversarial.penalty:
+        loss = loss + adversarial.penalty * losses.gradient_penalty(
+            networks.discriminator, l_unit, ab_unit, fake_ab_unit
+        )
     networks.discriminator_adam.zero_grad()
     loss.backward()
     networks.discriminator_adam.step()
@@ -194,7 +245,7 @@ def generator_step(
     networks.discriminator.requires_grad_(False)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
         fake = networks.discriminator(l_unit, predicted)
-    adversarial = losses.ADVERSARIAL[config.losses.adversarial].generator(fake)
+    adversarial = losses.adversarial_loss(config.losses).generator(fake)
     l1 = losses.l1(predicted, ab_unit)
     loss = adversarial + config.losses.l1_lambda * l1
     networks.generator_adam.zero_grad()

@@ -35,6 +35,7 @@ from raycolor.steps import (
     build_networks,
     pretraining_step,
     seed_draws,
+    set_learning_rates,
 )
 
 Stage = Literal["pretraining", "adversarial"]
@@ -216,6 +217,8 @@ class _Run:
         ).to(self.device)
         seed_draws(seed, STEP, seen)
         self.networks.generator.train()
+        if not pretraining:
+            set_learning_rates(self.networks, config, seen)
         step = pretraining_step if pretraining else adversarial_step
         result = step(self.networks, config, rgb_u8)
         if self.networks.average:

@@ -3,9 +3,14 @@
 Axis letters: b batch, h height, w width.
 """
 
+from typing import assert_never
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from raycolor.config import Decoder, GeneratorNorm
+from raycolor.networks.norms import needs_bias, norm_layers
 
 WIDEST = 8
 """Channels double at each level up to this many times the width."""
@@ -14,30 +19,43 @@ WIDEST = 8
 class UNet(nn.Module):
     """Convolutions down to the bottleneck and transposed ones back up, with skip connections.
 
-    Each level halves the picture: 4x4 convolution, stride 2, batch norm (not in the first level,
-    nor in the bottleneck), leaky ReLU; the way up mirrors it, with dropout in the innermost levels
-    that are `WIDEST` wide, and tanh at the end. At 8 levels and width 64: 54,409,858 parameters.
+    Each level halves the picture: 4x4 convolution, stride 2, norm (not in the first level, nor in
+    the bottleneck), leaky ReLU; the way up mirrors it, with dropout in the innermost levels that
+    are `WIDEST` wide, and tanh at the end. At 8 levels, width 64 and batch norm: 54,409,858
+    parameters. With the decoder `resize` a level of the way up enlarges by nearest neighbour and
+    convolves 3x3, as the decoders on pretrained backbones do (Odena et al. 2016).
 
     Source: Isola et al. 2017, appendix 6.1, with one input and two output channels.
     """
 
-    def __init__(self, *, width: int, depth: int, dropout: float) -> None:
+    def __init__(
+        self,
+        *,
+        width: int,
+        depth: int,
+        dropout: float,
+        norm: GeneratorNorm = "batch",
+        decoder: Decoder = "transposed",
+    ) -> None:
         """Build the network.
 
         Args:
             width: channels after the first convolution.
             depth: number of halvings; the input's sides are multiples of 2 ** depth.
             dropout: probability in the innermost levels of the decoder.
+            norm: after the inner convolutions.
+            decoder: how a level of the way up enlarges.
         """
         super().__init__()
+        bias = needs_bias(norm)
         channels = [width * min(2**level, WIDEST) for level in range(depth)]
         self.downs = nn.ModuleList()
         for level, out in enumerate(channels):
             before = channels[level - 1] if level else 1
             layers: list[nn.Module] = [nn.LeakyReLU(0.2)] if level else []
-            layers.append(nn.Conv2d(before, out, 4, stride=2, padding=1, bias=False))
+            layers.append(nn.Conv2d(before, out, 4, stride=2, padding=1, bias=bias))
             if 0 < level < depth - 1:
-                layers.append(nn.BatchNorm2d(out))
+                layers += norm_layers(norm, out)
             self.downs.append(nn.Sequential(*layers))
         self.ups = nn.ModuleList()
         for level in reversed(range(depth)):
@@ -45,13 +63,11 @@ class UNet(nn.Module):
             before = channels[level] * (1 if innermost else 2)
             layers = [nn.ReLU()]
             if level == 0:
-                layers += [nn.ConvTranspose2d(before, 2, 4, stride=2, padding=1), nn.Tanh()]
+                layers += [*_enlarging(decoder, before, 2), nn.Tanh()]
             else:
                 out = channels[level - 1]
-                layers += [
-                    nn.ConvTranspose2d(before, out, 4, stride=2, padding=1, bias=False),
-                    nn.BatchNorm2d(out),
-                ]
+                layers += _enlarging(decoder, before, out, bias=bias)
+                layers += norm_layers(norm, out)
                 if not innermost and channels[level] == out == width * WIDEST and dropout:
                     layers.append(nn.Dropout(dropout))
             self.ups.append(nn.Sequential(*layers))
@@ -75,6 +91,19 @@ class UNet(nn.Module):
         for up in list(self.ups)[1:]:
             x = up(torch.cat([skips.pop(), x], dim=1))
         return x
+
+
+def _enlarging(decoder: Decoder, before: int, out: int, *, bias: bool = True) -> list[nn.Module]:
+    match decoder:
+        case "transposed":
+            return [nn.ConvTranspose2d(before, out, 4, stride=2, padding=1, bias=bias)]
+        case "resize":
+            return [
+                nn.Upsample(scale_factor=2, mode="nearest"),
+                nn.Conv2d(before, out, 3, padding=1, bias=bias),
+            ]
+        case _:
+            assert_never(decoder)
 
 
 def initialize(module: nn.Module) -> None:

@@ -118,8 +118,9 @@ def _clash_problems(space: Space, unsettled: frozenset[str]) -> Iterator[Problem
         yield Problem((section, path), f"{given} {clash.reason}; {clash.remedy}")
 
 
-def _length_remedy(space: Space, path: str, length: int) -> str:
+def _length_remedy(space: Space, path: str, length: Scalar) -> str:
     """Name the nearest lengths that all batch sizes of the space divide."""
+    assert isinstance(length, int)
     batches = [value for value in possible_values(space, BATCH) if isinstance(value, int)]
     step = common_multiple(batches, most=max(2 * length, *batches))
     if step is None:
@@ -142,8 +143,9 @@ def _length_remedy(space: Space, path: str, length: int) -> str:
     return f"take {near}{of_all if len(batches) > 1 else ''}"
 
 
-def _size_remedy(space: Space, size: int) -> str:
+def _size_remedy(space: Space, size: Scalar) -> str:
     """Name the nearest sizes that all networks of the space take."""
+    assert isinstance(size, int)
     sizes = fitting_sizes(space)
     below = [fitting for fitting in sizes if fitting < size][-1:]
     above = [fitting for fitting in sizes if fitting > size][:1]

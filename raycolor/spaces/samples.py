@@ -12,11 +12,13 @@ from itertools import islice
 from pydantic import ValidationError
 
 from raycolor.config import (
+    ADVERSARIAL,
     BATCH,
     BUDGET,
     PRETRAINING,
     REPORT,
     SIZE,
+    SMOOTHING,
     Clash,
     ClashError,
     TrialConfig,
@@ -35,9 +37,13 @@ from raycolor.spaces.domains import (
 )
 from raycolor.spaces.space import Space
 
+GENERATOR = (SIZE, "generator.kind", "generator.backbone", "generator.depth", BATCH)
+DISCRIMINATOR = (SIZE, "discriminator.kind", "discriminator.downs")
 INTERACTING = (
-    (SIZE, "generator.backbone", "generator.depth", "discriminator.downs", BATCH),
+    GENERATOR,
+    DISCRIMINATOR,
     (BATCH, PRETRAINING),
+    (ADVERSARIAL, "discriminator.kind", "discriminator.norm"),
 )
 """Settings that can clash three and more at a time; `raycolor.config.clashes` has the rules."""
 SPACED = (SIZE, PRETRAINING)
@@ -77,11 +83,12 @@ def fitting_sizes(space: Space) -> list[int]:
     networks: dict[tuple[object, ...], TrialConfig] = {}
     for chosen in samples(space.search):
         values = {**space.fixed, **chosen}
-        network = tuple(values.get(path) for path in INTERACTING[0][1:])
+        network = tuple(values.get(path) for path in (*GENERATOR[1:], *DISCRIMINATOR[1:]))
         if network not in networks:
-            # The largest size and the shortest lengths clash with nothing.
+            # The largest size, the shortest lengths and the first loss clash with nothing.
             batch = values.get(BATCH, TrialConfig().budget.batch_size)
             calm = {SIZE: SIZES[-1], BUDGET: batch, REPORT: batch, PRETRAINING: 0}
+            calm |= {ADVERSARIAL: "vanilla", SMOOTHING: 0}
             networks[network] = space.config({**chosen, **calm})
     return [size for size in SIZES if all(_takes(config, size) for config in networks.values())]
 

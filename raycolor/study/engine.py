@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raycolor.config import TrialConfig, flattened
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan, differences
+from raycolor.spaces.samples import possible_values
 from raycolor.study.confirmation import confirmed, is_confirmed
 from raycolor.study.opening import AnyJournal
 from raycolor.study.records import (
@@ -42,6 +44,10 @@ CHANGEABLE = (
 )
 """Beginnings of the paths of a plan that a study may change on its way, from there on. A data set
 may lie elsewhere: its fingerprint says whether it is the same."""
+
+
+SCHEDULES = ("optimizers.generator.schedule", "optimizers.discriminator.schedule")
+"""Settings that stretch a learning rate over the budget, unless they are constant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +288,7 @@ def check_same_study(before: Mapping[str, Any], plan: Plan, fingerprint: str | N
     Raises:
         ConfigError: with each value that differs and may not.
     """
+    before = _with_defaults(before)
     now: dict[str, Any] = plan.identity()
     now["fingerprint"] = before.get("fingerprint") if fingerprint is None else fingerprint
     lines = [line for line in differences(before, now) if not line.startswith(CHANGEABLE)]
@@ -291,9 +298,26 @@ def check_same_study(before: Mapping[str, Any], plan: Plan, fingerprint: str | N
     former, images = before["fixed"]["budget.images"], plan.base.budget.images
     if images < former:
         lines.append(f"fixed.budget.images: was {former}, is now {images}; it can only grow")
+    if images > former and any(
+        schedule != "constant"
+        for path in SCHEDULES
+        for schedule in possible_values(plan.space, path)
+    ):
+        lines.append(
+            f"fixed.budget.images: was {former}, is now {images}; a learning rate's schedule is "
+            "stretched over it, so it cannot grow"
+        )
     if lines:
         raise ConfigError(
             f"{plan.where}: holds a study with another plan; give the old values, choose another "
             "--study, or move the old one aside with --fresh:\n"
             + "\n".join(f"  {line}" for line in lines)
         )
+
+
+def _with_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what an older study does not name: a setting that came later had its default."""
+    defaults = flattened(TrialConfig().model_dump(mode="json"))
+    searched = identity.get("search", {})
+    missing = {path: value for path, value in defaults.items() if path not in searched}
+    return {**identity, "fixed": {**missing, **identity["fixed"]}}

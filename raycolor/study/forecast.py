@@ -1,8 +1,8 @@
 """How long a study will still take: measured speeds, and the survival that halving means.
 
-Backbones differ in speed several times, so images are weighed by the seconds that one took with its
-backbone, evaluation included. How many trials run at once follows from how much of their time
-passed in how much of ours.
+Generators differ in speed several times, so images are weighed by the seconds that one took with
+its backbone, or its kind where it has none, evaluation included. How many trials run at once
+follows from how much of their time passed in how much of ours.
 """
 
 from statistics import fmean
@@ -100,4 +100,8 @@ def total_seconds(state: StudyState) -> float:
 
 
 def _backbone(trial: TrialState, plan: Plan) -> str:
+    """Name the backbone of a trial's generator, or its kind where it has none."""
+    kind = trial.chosen.get("generator.kind", plan.base.generator.kind)
+    if kind != "unet":
+        return str(kind)
     return str(trial.chosen.get("generator.backbone", plan.base.generator.backbone))

@@ -3,6 +3,10 @@
 A guard looks at the reports of one trial, in their order, and at nothing else. It acts when what it
 looks for stands in several successive reports: a single odd one is noise. Losses that are not
 numbers end a trial at once, without a guard.
+
+Where a loss has no threshold between real and fake (`wgan_gp`) there is no accuracy, and what looks
+at it is silent. Where the generator's adversarial loss has no lowest value (`hinge`, `wgan_gp`),
+nothing is won at zero, and the guard that looks for it is silent.
 """
 
 import math
@@ -11,6 +15,8 @@ from dataclasses import dataclass
 
 from raycolor.spaces.space import GuardSettings
 
+WON_AT_ZERO = ("vanilla", "lsgan")
+"""Adversarial losses of a generator that are 0 when it fools the discriminator, and never lower."""
 SATURATED = 0.995
 """Accuracy from which on a discriminator counts as saturated: a warning, no guard, since training
 goes on well with it for long."""
@@ -28,7 +34,10 @@ class Sickness:
 
 
 def find_sickness(
-    reports: Sequence[tuple[str, Mapping[str, float]]], settings: GuardSettings, fid_key: str
+    reports: Sequence[tuple[str, Mapping[str, float]]],
+    settings: GuardSettings,
+    fid_key: str,
+    adversarial: str = "vanilla",
 ) -> Sickness | None:
     """Ask all guards about a trial.
 
@@ -36,6 +45,7 @@ def find_sickness(
         reports: stage and metrics of each report so far, the newest last.
         settings: the guards of the study.
         fid_key: name of the Fréchet distance in reports.
+        adversarial: name of the trial's adversarial loss.
 
     Returns:
         What the first guard found, or None for a healthy trial.
@@ -65,7 +75,7 @@ def find_sickness(
                 f"0.5 in {chance.patience} successive reports, last {accuracies[-1]:.3f}",
             )
     zero = settings.adversarial_loss_zero
-    if zero.patience is not None:
+    if zero.patience is not None and adversarial in WON_AT_ZERO:
         losses = [metrics.get("generator_adversarial_loss", math.nan) for metrics in played]
         if _lately(losses, zero.patience, lambda value: value < zero.below):
             return Sickness(

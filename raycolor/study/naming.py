@@ -16,9 +16,17 @@ def trial_name(number: int, chosen: Mapping[str, Scalar]) -> str:
         chosen: its searched values.
     """
     parts = [f"{number:03d}"]
-    if "generator.backbone" in chosen:
+    kind = chosen.get("generator.kind", "unet")
+    if kind != "unet":
+        # It has no backbone, even where one was chosen beside it.
+        parts.append(str(kind))
+    elif "generator.backbone" in chosen:
         backbone = str(chosen["generator.backbone"])
         parts.append(SHORT.get(backbone, backbone))
+    elif "generator.kind" in chosen:
+        parts.append(str(kind))
+    if "losses.adversarial" in chosen:
+        parts.append(str(chosen["losses.adversarial"]))
     weight = chosen.get("losses.l1_lambda")
     if isinstance(weight, int | float):
         parts.append(f"lambda{weight:.3g}".replace("+", ""))
@@ -31,7 +39,18 @@ def short_path(path: str) -> str:
         "losses.l1_lambda": "lambda",
         "optimizers.generator.learning_rate": "lr G",
         "optimizers.discriminator.learning_rate": "lr D",
+        "optimizers.generator.schedule": "schedule G",
+        "optimizers.discriminator.schedule": "schedule D",
         "generator.backbone": "backbone",
+        "generator.kind": "generator",
+        "generator.norm": "norm G",
+        "generator.decoder": "decoder",
+        "discriminator.kind": "discriminator",
+        "discriminator.norm": "norm D",
+        "discriminator.sees": "D sees",
+        "discriminator.downs": "downs",
+        "losses.adversarial": "loss",
+        "losses.label_smoothing": "smoothing",
         "pretraining.images": "pretraining",
         "pretraining.learning_rate": "lr pre",
     }.get(path, path)

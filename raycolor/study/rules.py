@@ -106,7 +106,10 @@ class Rules:
             return decision
         told = [(report.stage, report.metrics) for report in trial.reports]
         sickness = find_sickness(
-            [*told, (stage, metrics)], plan.space.study.guards, plan.base.fid_key
+            [*told, (stage, metrics)],
+            plan.space.study.guards,
+            plan.base.fid_key,
+            str(trial.chosen.get("losses.adversarial", plan.base.losses.adversarial)),
         )
         if sickness is None:
             return decision

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from raycolor.config import TrialConfig
+from raycolor.config import TrialConfig, has_schedule
 from raycolor.environment import available_cores
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.files import replacing, write_text
@@ -228,6 +228,11 @@ def _check_same_run(folder: Path, former: Former, config: TrialConfig, threads: 
     for tree in (before, now):
         del tree["budget"]["checkpoint_seconds"]
     lines = differences(before, now)
+    if lengths[1] > lengths[0] and has_schedule(config):
+        lines.append(
+            f"budget.images: was {lengths[0]}, is now {lengths[1]}; a learning rate's schedule is "
+            "stretched over it, so it cannot grow"
+        )
     if lengths[1] < lengths[0]:
         lines.append(f"budget.images: was {lengths[0]}, is now {lengths[1]}; it can only grow")
     if threads != former.threads and config.determinism == "exact":

@@ -154,10 +154,34 @@ def test_checkpoint_of_another_run_is_refused(
     config: TrialConfig, rgb_u8: Tensor, tmp_path: Path
 ) -> None:
     networks = trained(config, rgb_u8, steps=1)
-    run_folder.save(tmp_path, networks, Progress(), "owner")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors: belongs to a run with ot"):
-        run_folder.resume(tmp_path, networks, "someone else")
+    run_folder.save(tmp_path, networks, Progress(), identity(config, "abc"))
+    other = config.model_copy(update={"seed": 1})
+    for owner in (identity(other, "abc"), identity(config, "def")):
+        with pytest.raises(
+            CheckpointError, match=r"checkpoint\.safetensors: belongs to a run with ot"
+        ):
+            run_folder.resume(tmp_path, networks, owner)
     assert (tmp_path / CHECKPOINT).is_file()
+
+
+def test_a_setting_that_an_older_checkpoint_does_not_name_had_its_default(
+    tiny_config: TinyConfig, config: TrialConfig, rgb_u8: Tensor, tmp_path: Path
+) -> None:
+    older = json.loads(identity(config, "abc"))
+    for section, name in (("generator", "decoder"), ("losses", "label_smoothing")):
+        del older["config"][section][name]
+    del older["config"]["optimizers"]["generator"]["schedule"]
+    networks = trained(config, rgb_u8, steps=1)
+    run_folder.save(tmp_path, networks, Progress(images_seen=8), json.dumps(older, sort_keys=True))
+    progress = run_folder.resume(tmp_path, networks, identity(config, "abc"))
+    assert progress == Progress(images_seen=8)
+    for path, value in {
+        "generator.decoder": "resize",
+        "losses.label_smoothing": 0.1,
+        "optimizers.generator.schedule": "linear",
+    }.items():
+        with pytest.raises(CheckpointError, match="belongs to a run with other settings"):
+            run_folder.resume(tmp_path, networks, identity(tiny_config({path: value}), "abc"))
 
 
 def test_identity_holds_all_settings_but_the_length_of_the_run(tiny_config: TinyConfig) -> None:
@@ -175,6 +199,16 @@ def test_identity_holds_all_settings_but_the_length_of_the_run(tiny_config: Tiny
         assert identity(tiny_config({path: value}), "abc") != own, path
     assert identity(tiny_config(), "def") != own
     json.loads(own)
+
+
+def test_a_schedule_ties_a_checkpoint_to_the_length_of_the_run(tiny_config: TinyConfig) -> None:
+    for network in ("generator", "discriminator"):
+        path = f"optimizers.{network}.schedule"
+        own = identity(tiny_config({path: "cosine"}), "abc")
+        assert identity(tiny_config({path: "cosine", "budget.images": 640}), "abc") != own
+        assert (
+            identity(tiny_config({path: "cosine", "budget.checkpoint_seconds": 1.0}), "abc") == own
+        )
 
 
 def test_only_the_last_two_best_generators_are_kept(tmp_path: Path) -> None:
