@@ -322,13 +322,12 @@ def _discriminator_clashes(config: TrialConfig) -> Iterator[Clash]:
     if kind in DENSE_STRIDES:
         # Twice, so that batch norm sees more than one pixel.
         stride, smallest = DENSE_STRIDES[kind], 2 * DENSE_STRIDES[kind]
-        if size % stride or size < smallest:
-            reason = (
-                f"is no multiple of {stride} from {smallest} on, which discriminator.kind: {kind} "
-                "needs"
-            )
-            remedy = f"take {multiples(max(size, smallest), stride, lowest=smallest)}"
-            yield Clash(SIZE, size, reason, remedy if size > smallest else f"take {smallest}")
+        needs = f"discriminator.kind: {kind} needs"
+        if size < smallest:
+            yield Clash(SIZE, size, f"is less than {smallest}, which {needs}", f"take {smallest}")
+        elif size % stride:
+            reason = f"is no multiple of {stride}, which {needs}"
+            yield Clash(SIZE, size, reason, f"take {multiples(size, stride)}")
     downs = config.discriminator.downs
     smallest = 4 * 2**downs
     if kind == "patch" and size < smallest:

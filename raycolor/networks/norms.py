@@ -52,8 +52,9 @@ class SpectralNorm(nn.Module):
     def __init__(self, weight: Float[Tensor, "o ..."]) -> None:
         super().__init__()
         matrix = weight.detach().flatten(1)
-        self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
-        self.register_buffer("v", F.normalize(torch.randn(matrix.shape[1]), dim=0))
+        for name, length in zip("uv", matrix.shape, strict=True):
+            start = torch.randn(length, dtype=matrix.dtype, device=matrix.device)
+            self.register_buffer(name, F.normalize(start, dim=0))
         for _ in range(10):
             self._iterate(matrix)
 

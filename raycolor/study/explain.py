@@ -71,9 +71,9 @@ def explain(trial: TrialState, state: StudyState, plan: Plan) -> list[str]:
         sentences.append(_best(trial, state, plan))
     if is_saturated([(report.stage, report.metrics) for report in trial.reports]):
         sentences.append(
-            f"Its discriminator has told nearly all patches apart in the last {SATURATED_REPORTS} "
-            "reports. That is no sickness, but the generator may learn little more; a lower "
-            "learning rate of the discriminator may help."
+            "Its discriminator has told true and generated colours apart nearly always in the last "
+            f"{SATURATED_REPORTS} reports. That is no sickness, but the generator may learn little "
+            "more; a lower learning rate of the discriminator may help."
         )
     return sentences
 

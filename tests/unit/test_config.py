@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from typing import Any
@@ -12,6 +13,7 @@ from raycolor.config import (
     flattened,
     generator_depth,
     generator_stride,
+    has_schedule,
     nested,
 )
 from tests.toy import TinyConfig
@@ -112,6 +114,78 @@ def test_impossible_combination_says_what_to_do(
 ) -> None:
     with pytest.raises(ValidationError, match=message):
         tiny_config(overrides)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stride", "sizes"), [("gan_32", 4, (16, 20, 32, 1000)), ("gan_256", 8, (16, 24, 256))]
+)
+def test_old_generators_take_any_multiple_of_their_strides(
+    tiny_config: TinyConfig, kind: str, stride: int, sizes: tuple[int, ...]
+) -> None:
+    for size in sizes:
+        config = tiny_config({"generator.kind": kind, "data.size": size})
+        assert generator_stride(config) == stride
+    # Settings of a backbone that is not there clash with nothing.
+    other = {"generator.backbone": "efficientnet_lite0", "generator.depth": 9}
+    assert generator_stride(tiny_config({"generator.kind": kind, **other})) == stride
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"generator.kind": "gan_256", "data.size": 36},
+            r"data\.size: 36 is no multiple of 8, .*kind: gan_256 needs; take 32 or 40",
+        ),
+        (
+            {"discriminator.kind": "gan_32", "data.size": 20},
+            r"data\.size: 20 is no multiple of 8, .*gan_32 needs; take 16 or 24",
+        ),
+        (
+            {"discriminator.kind": "gan_256", "data.size": 40},
+            r"data\.size: 40 is no multiple of 16, .*gan_256 needs; take 32 or 48",
+        ),
+        (
+            {"discriminator.kind": "gan_256", "data.size": 16},
+            r"data\.size: 16 is less than 32, .*gan_256 needs; take 32$",
+        ),
+        (
+            {"losses.adversarial": "hinge", "losses.label_smoothing": 0.1},
+            r"losses\.label_smoothing: 0\.1 smooths labels, .*hinge has none; take 0, or vanilla",
+        ),
+        (
+            {"losses.adversarial": "wgan_gp"},
+            r"losses\.adversarial: wgan_gp penalises .* \(discriminator\.norm: batch\); take the",
+        ),
+        (
+            {
+                "losses.adversarial": "wgan_gp",
+                "discriminator.kind": "gan_32",
+                "discriminator.norm": "none",
+            },
+            r"losses\.adversarial: wgan_gp .* \(discriminator\.kind: gan_32 has it\); take another",
+        ),
+    ],
+)
+def test_what_the_systems_cannot_do_is_told(
+    tiny_config: TinyConfig, overrides: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        tiny_config(overrides)
+    (problem,) = caught.value.errors()
+    assert re.search(message, problem["msg"])
+
+
+def test_only_a_patch_discriminator_can_be_too_deep(tiny_config: TinyConfig) -> None:
+    for kind in ("pixel", "image", "gan_32"):
+        config = {"discriminator.kind": kind, "discriminator.downs": 5, "data.size": 16}
+        tiny_config(config)
+
+
+def test_a_schedule_of_either_network_is_one(tiny_config: TinyConfig) -> None:
+    assert not has_schedule(tiny_config())
+    for network in ("generator", "discriminator"):
+        assert has_schedule(tiny_config({f"optimizers.{network}.schedule": "linear"}))
 
 
 def test_sizes_that_a_message_names_are_accepted(tiny_config: TinyConfig) -> None:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from raycolor import color
-from raycolor.config import TrialConfig
+from raycolor.config import Schedule, TrialConfig
 from raycolor.crops import training_batch
 from raycolor.data import PreparedData
 from raycolor.steps import (
@@ -18,7 +19,9 @@ from raycolor.steps import (
     discriminator_step,
     generator_step,
     pretraining_step,
+    schedule_factor,
     seed_draws,
+    set_learning_rates,
 )
 from tests.toy import TinyConfig
 
@@ -235,6 +238,44 @@ def test_optimizers_are_the_configured_ones(tiny_config: TinyConfig) -> None:
     groups = [adam.param_groups[0] for adam in adams]
     assert [group["lr"] for group in groups] == [0.03, 0.01, 0.02]
     assert [group["betas"] for group in groups] == [(0.6, 0.999), (0.6, 0.999), (0.5, 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("linear", [1.0, 0.75, 0.5, 0.25, 0.0]),
+        ("cosine", [1.0, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4, 0.0]),
+    ],
+)
+def test_schedules_fall_from_1_to_0(schedule: Schedule, expected: list[float]) -> None:
+    found = [schedule_factor(schedule, done / 4) for done in range(5)]
+    assert found == pytest.approx(expected)
+
+
+def test_learning_rates_follow_the_images_of_the_adversarial_stage(
+    tiny_config: TinyConfig,
+) -> None:
+    config = tiny_config(
+        {
+            "pretraining.images": 32,
+            "budget.images": 96,
+            "optimizers.generator": {"learning_rate": 0.01, "schedule": "linear"},
+            "optimizers.discriminator": {"learning_rate": 0.02, "schedule": "cosine"},
+        }
+    )
+    with torch.random.fork_rng():
+        networks = build_networks(config, CPU)
+    adams = (networks.pretraining_adam, networks.generator_adam, networks.discriminator_adam)
+    for seen, expected in {
+        32: [0.001, 0.01, 0.02],
+        64: [0.001, 0.005, 0.01],
+        88: [0.001, 0.01 / 8, 0.02 * (1 - math.cos(math.pi / 8)) / 2],
+        # Back again: nothing is carried along.
+        48: [0.001, 0.0075, 0.02 * (1 + math.cos(math.pi / 4)) / 2],
+    }.items():
+        set_learning_rates(networks, config, seen)
+        assert [adam.param_groups[0]["lr"] for adam in adams] == pytest.approx(expected)
 
 
 def test_average_is_judged_where_there_is_one(tiny_config: TinyConfig) -> None:

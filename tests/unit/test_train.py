@@ -363,6 +363,13 @@ def test_an_interrupted_run_goes_on_as_if_never_interrupted(
     assert all(tensor.equal(theirs[0][name]) for name, tensor in ours[0].items())
 
 
+def test_a_run_with_a_schedule_cannot_be_made_longer(job_of: Callable[..., Job]) -> None:
+    schedule = {"optimizers.generator.schedule": "cosine"}
+    run(job_of(overrides={**schedule, "budget.images": 64}))
+    with pytest.raises(ConfigError, match=r"budget\.images: was 64, is now 96; a learning rate's"):
+        job_of(overrides={**schedule, "budget.images": 96})
+
+
 def test_a_longer_run_goes_on_and_a_shorter_one_is_refused(job_of: Callable[..., Job]) -> None:
     run(job_of())
     run(job_of(budget__images=96))

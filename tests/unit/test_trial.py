@@ -225,6 +225,48 @@ class TestReports:
             )
             assert report.metrics["discriminator_accuracy"] == pytest.approx(halves / 2)
 
+    def test_a_loss_without_a_threshold_reports_no_accuracy(
+        self, tiny_config: TinyConfig, prepared: PreparedData
+    ) -> None:
+        settings = {"losses.adversarial": "wgan_gp", "discriminator.norm": "instance"}
+        report = next(train(tiny_config(settings), prepared, device=CPU))
+        assert report.stage == "adversarial"
+        assert math.isfinite(report.metrics["discriminator_loss"])
+        assert not [name for name in report.metrics if "accuracy" in name]
+
+    def test_without_l1_pretraining_reports_the_l1_that_it_trains_with(
+        self, tiny_config: TinyConfig, prepared: PreparedData
+    ) -> None:
+        settings = {"losses.l1_lambda": 0, "pretraining.images": 32}
+        first, second = (report.metrics for report in run(tiny_config(settings), prepared))
+        assert first["generator_loss"] == first["generator_l1_loss"] > 0
+        assert second["generator_loss"] == pytest.approx(second["generator_adversarial_loss"])
+
+    def test_a_run_with_schedules_goes_on_as_if_it_had_not_stopped(
+        self, tiny_config: TinyConfig, prepared: PreparedData, tmp_path: Path
+    ) -> None:
+        config = tiny_config(
+            {
+                "pretraining.images": 16,
+                "budget.images": 96,
+                "generator.kind": "gan_32",
+                "discriminator.kind": "gan_32",
+                "optimizers.generator.schedule": "cosine",
+                "optimizers.discriminator.schedule": "linear",
+            }
+        )
+        whole = run(config, prepared, tmp_path / "whole")
+        list(islice(train(config, prepared, folder=tmp_path / "halves", device=CPU), 1))
+        halves = run(config, prepared, tmp_path / "halves")
+        assert timeless_all(halves) == timeless_all(whole)
+        assert_same_folder(tmp_path / "whole", tmp_path / "halves")
+        # A longer run would have had other rates from the start.
+        longer = config.model_copy(
+            update={"budget": config.budget.model_copy(update={"images": 128})}
+        )
+        with pytest.raises(CheckpointError, match="belongs to a run with other settings"):
+            run(longer, prepared, tmp_path / "halves")
+
     def test_best_is_the_lowest_distance_so_far(
         self, tiny_config: TinyConfig, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -328,6 +370,8 @@ class TestSeeds:
             {"discriminator.width": 8},
             {"optimizers.discriminator.learning_rate": 0.01},
             {"optimizers.generator.learning_rate": 0.01},
+            {"optimizers.generator.schedule": "cosine"},
+            {"discriminator.kind": "pixel", "losses.adversarial": "hinge"},
             {"budget.images": 320},
         ):
             assert first(overrides) == own

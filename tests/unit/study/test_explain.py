@@ -133,7 +133,7 @@ def test_a_saturated_discriminator_is_a_warning(told: Told, plan: Plan) -> None:
     for images in range(32, 145, 16):
         told.report(0, images, 60.0)
         told.state.trials[0].last_metrics["discriminator_accuracy"] = 1.0
-    assert "told nearly all patches apart in the last 5 reports" in story(told, 0, plan)
+    assert "apart nearly always in the last 5 reports" in story(told, 0, plan)
 
 
 def test_a_confirming_trial_says_what_it_confirms(tmp_path: Path) -> None:

@@ -85,6 +85,17 @@ def test_a_slow_backbone_is_forecast_to_be_slow(plan: Plan) -> None:
     assert remaining_trial_seconds(state, plan) == pytest.approx(seconds * PER_IMAGE)
 
 
+def test_a_generator_without_a_backbone_has_its_own_speed(plan: Plan) -> None:
+    told = Told()
+    for kind, slower in (("gan_32", 1.0), ("unet", 3.0)):
+        number = told.ask(generator__kind=kind, generator__backbone="scratch")
+        told.report(number, 48, 60.0)
+        told.state.trials[number].last_metrics["train_seconds"] = 48 * PER_IMAGE * slower
+    speeds = seconds_per_image(told.state, plan)
+    assert speeds.keys() == {"gan_32", "scratch"}
+    assert speeds["scratch"] == pytest.approx(3 * speeds["gan_32"])
+
+
 def test_confirming_trials_are_counted_to_their_end(tmp_path: Path) -> None:
     text = SPACE.replace("  scheduler:", "  confirm: {top: 2, seeds: 3}\n  scheduler:")
     plan = make(tmp_path, text)

@@ -1,5 +1,6 @@
 """A study grows, by images, by another searcher, by trials taken up again, and stays lawful."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,48 @@ def test_a_budget_that_shrinks_is_refused(tmp_path: Path) -> None:
     with Journal(plan.folder / "journal") as journal, pytest.raises(ConfigError) as caught:
         Engine(plan, journal)
     assert "fixed.budget.images: was 432, is now 144; it can only grow" in str(caught.value)
+
+
+@pytest.mark.parametrize("schedule", ["fixed", "searched"])
+def test_a_budget_over_which_a_schedule_is_stretched_cannot_grow(
+    tmp_path: Path, schedule: str
+) -> None:
+    path = "optimizers.generator.schedule"
+    if schedule == "fixed":
+        text = SPACE.replace("fixed:\n", f"fixed:\n  {path}: cosine\n")
+    else:
+        domain = f"{path}: {{kind: choice, values: [constant, linear]}}"
+        text = SPACE.replace("search:\n", f"search:\n  {domain}\n")
+    assert path in text
+    run(make(tmp_path, text))
+    # More trials are no longer ones.
+    records = run(make(tmp_path, text, trials=10))
+    assert len(fold(records).trials) == 10
+    plan = make(tmp_path, text.replace(f"budget.images: {BUDGET}", f"budget.images: {LARGER}"))
+    with Journal(plan.folder / "journal") as journal, pytest.raises(ConfigError) as caught:
+        Engine(plan, journal)
+    assert "fixed.budget.images: was 144, is now 432; a learning rate's schedule" in str(
+        caught.value
+    )
+
+
+def test_an_older_study_had_the_defaults_of_what_came_later(tmp_path: Path) -> None:
+    run(make(tmp_path), most_reports=5)
+    (journal,) = tmp_path.rglob("journal.jsonl")
+    settings = ["generator.kind", "losses.label_smoothing", "optimizers.generator.schedule"]
+    lines = []
+    for line in journal.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        for tree in (record.get("identity"), record.get("plan")):
+            for setting in settings if tree else ():
+                del tree["fixed"][setting]
+        lines.append(json.dumps(record))
+    journal.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert len(fold(run(make(tmp_path))).trials) == 8
+    other = SPACE.replace("fixed:\n", "fixed:\n  generator.kind: gan_32\n")
+    with Journal(journal.parent) as opened, pytest.raises(ConfigError) as caught:
+        Engine(make(tmp_path, other), opened)
+    assert "fixed.generator.kind: was 'unet', is now 'gan_32'" in str(caught.value)
 
 
 def test_another_searcher_from_here_on(tmp_path: Path) -> None:

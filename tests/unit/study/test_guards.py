@@ -33,8 +33,10 @@ def told(
     return reports
 
 
-def guard(reports: Reports, settings: GuardSettings | None = None) -> str | None:
-    found = find_sickness(reports, settings or GuardSettings(), FD)
+def guard(
+    reports: Reports, settings: GuardSettings | None = None, adversarial: str = "vanilla"
+) -> str | None:
+    found = find_sickness(reports, settings or GuardSettings(), FD, adversarial)
     return None if found is None else found.guard
 
 
@@ -78,6 +80,21 @@ def test_a_generator_without_an_opponent() -> None:
     assert guard(sick) == "adversarial_loss_zero"
     # Lambda x L1 is part of the generator's loss, and never of what the guard looks at.
     assert guard(told([90] * 4, losses=[0.7, 0.009, 0.02, 0.0])) is None
+
+
+@pytest.mark.parametrize("adversarial", ["hinge", "wgan_gp"])
+def test_a_loss_of_either_sign_is_never_won(adversarial: str) -> None:
+    reports = told([90] * 4, losses=[0.7, -0.5, -3.0, 0.0])
+    assert guard(reports, adversarial=adversarial) is None
+    assert guard(reports, adversarial="lsgan") == "adversarial_loss_zero"
+
+
+def test_without_an_accuracy_nothing_is_said_of_it() -> None:
+    reports = [(stage, dict(metrics)) for stage, metrics in told([90] * 9, [0.5] * 9)]
+    for _, metrics in reports:
+        del metrics["discriminator_accuracy"]
+    assert guard(reports, adversarial="wgan_gp") is None
+    assert not is_saturated(reports)
 
 
 def test_thresholds_and_patience_come_from_the_space() -> None:

@@ -144,6 +144,10 @@ def test_a_file_without_trials_has_its_columns(tmp_path: Path, plan: Plan) -> No
         (1234, {"losses.l1_lambda": 100}, "1234_lambda100"),
         (1, {"losses.l1_lambda": 12345.6}, "001_lambda1.23e04"),
         (2, {"data.flip": True}, "002"),
+        (3, {"generator.kind": "gan_256", "losses.l1_lambda": 0}, "003_gan_256_lambda0"),
+        (4, {"generator.kind": "gan_32", "generator.backbone": "scratch"}, "004_gan_32"),
+        (5, {"generator.kind": "unet", "losses.adversarial": "hinge"}, "005_unet_hinge"),
+        (6, {"generator.kind": "unet", "generator.backbone": "scratch"}, "006_scratch"),
     ],
 )
 def test_names_of_trials(number: int, chosen: dict[str, object], name: str) -> None:
