@@ -43,6 +43,7 @@ LABELLED: tuple[AdversarialName, ...] = ("vanilla", "lsgan")
 SIZE, BATCH, PRETRAINING = "data.size", "budget.batch_size", "pretraining.images"
 BUDGET, REPORT = "budget.images", "budget.report_every"
 ADVERSARIAL, SMOOTHING = "losses.adversarial", "losses.label_smoothing"
+ENOUGH = "discriminator.enough_accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,12 @@ class DiscriminatorConfig(_Section):
     norm: DiscriminatorNorm = "batch"
     """`patch`, `pixel`, `image`: normalisation after the inner convolutions, or `spectral` of the
     weights of all convolutions instead (Miyato et al. 2018)."""
+    steps: Annotated[int, Field(ge=1, le=20)] = 1
+    """Most steps of the discriminator for one of the generator, on the same batch (Gulrajani et al.
+    2017: 5, on new ones); losses and accuracy are reported of the first."""
+    enough_accuracy: Annotated[float, Field(gt=0.5, le=1)] | None = None
+    """No further of its `steps` once it has this accuracy on the batch (GAN_Colorizer trains on
+    below 0.8); null takes all of them."""
 
 
 class LossConfig(_Section):
@@ -148,14 +155,14 @@ class LossConfig(_Section):
     `lsgan`: least squares (Mao et al. 2017); `hinge` (Lim and Ye 2017); `wgan_gp`: Wasserstein
     distance with gradient penalty (Gulrajani et al. 2017), which has no accuracy and takes a
     discriminator without batch norm."""
+    l1_lambda: Annotated[float, Field(ge=0, le=10_000)] = 100.0
+    """Weight of the mean absolute error of a and b against the adversarial loss (pix2pix: 100);
+    0 trains with the adversarial loss alone. Pretraining is with L1 whatever it is."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """`vanilla`, `lsgan`: the discriminator's label of true pictures is 1 less this (one-sided,
     Salimans et al. 2016: 0.1)."""
     gradient_penalty: Annotated[float, Field(ge=0, le=10_000)] = 10.0
     """`wgan_gp`: weight of the gradient penalty (Gulrajani et al. 2017: 10)."""
-    l1_lambda: Annotated[float, Field(ge=0, le=10_000)] = 100.0
-    """Weight of the mean absolute error of a and b against the adversarial loss (pix2pix: 100);
-    0 trains with the adversarial loss alone. Pretraining is with L1 whatever it is."""
 
 
 class OptimizerConfig(_Section):
@@ -348,6 +355,10 @@ def _loss_clashes(config: TrialConfig) -> Iterator[Clash]:
             SMOOTHING, losses.label_smoothing, reason, f"take 0, or {' or '.join(LABELLED)}"
         )
     if losses.adversarial == "wgan_gp":
+        if discriminator.enough_accuracy is not None:
+            reason = f"looks at an accuracy, which {ADVERSARIAL}: wgan_gp has not"
+            remedy = "take null, or another loss"
+            yield Clash(ENOUGH, discriminator.enough_accuracy, reason, remedy)
         reason = "penalises gradients picture by picture, which batch norm mixes"
         if discriminator.kind in DENSE_STRIDES:
             reason += f" (discriminator.kind: {discriminator.kind} has it)"

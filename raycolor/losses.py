@@ -131,8 +131,8 @@ class Wasserstein:
 
     Discriminator: E[D(fake)] - E[D(real)] + weight x penalty; generator: -E[D(fake)]. Source:
     Gulrajani et al. 2017, equation 3 and algorithm 1; they train the critic five times a step of
-    the generator, here it is once, as in pix2pix's code. Outputs have no threshold between real and
-    fake, so there is no accuracy.
+    the generator, here `discriminator.steps` says how often. Outputs have no threshold between real
+    and fake, so there is no accuracy.
     """
 
     penalty: float | None = 10.0

@@ -168,12 +168,17 @@ def adversarial_step(
     """Train the discriminator, then the generator against it, on one batch.
 
     The generator runs once: the discriminator learns from its detached output, and the generator
-    from the same output judged again. Source: Isola et al. 2017, section 3.3.
+    from the same output judged again. Source: Isola et al. 2017, section 3.3. Where the
+    discriminator takes several steps, its scalars are those of the first, before it knew the batch.
     """
     l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
         predicted = networks.generator(l_unit)
-    judged = discriminator_step(networks, config, l_unit, ab_unit, predicted.detach())
+    judged = last = discriminator_step(networks, config, l_unit, ab_unit, predicted.detach())
+    for _ in range(config.discriminator.steps - 1):
+        if last.is_enough(config.discriminator.enough_accuracy):
+            break
+        last = discriminator_step(networks, config, l_unit, ab_unit, predicted.detach())
     taught = generator_step(networks, config, l_unit, ab_unit, predicted)
     return StepLosses(
         generator_loss=taught.generator_loss,
@@ -192,6 +197,12 @@ class DiscriminatorLosses:
     loss: Tensor
     accuracy_real: Tensor | None
     accuracy_fake: Tensor | None
+
+    def is_enough(self, accuracy: float | None) -> bool:
+        """Tell whether the accuracy was at least the given one; waits for the device."""
+        if accuracy is None or self.accuracy_real is None or self.accuracy_fake is None:
+            return False
+        return bool((self.accuracy_real + self.accuracy_fake) / 2 >= accuracy)
 
 
 def discriminator_step(

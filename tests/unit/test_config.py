@@ -160,6 +160,14 @@ def test_old_generators_take_any_multiple_of_their_strides(
         (
             {
                 "losses.adversarial": "wgan_gp",
+                "discriminator.norm": "none",
+                "discriminator.enough_accuracy": 0.8,
+            },
+            r"discriminator\.enough_accuracy: 0\.8 looks at an accuracy, .*; take null, or another",
+        ),
+        (
+            {
+                "losses.adversarial": "wgan_gp",
                 "discriminator.kind": "gan_32",
                 "discriminator.norm": "none",
             },

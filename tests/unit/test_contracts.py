@@ -224,6 +224,8 @@ def test_losses_are_finite_and_in_float32(
         *SYSTEMS,
         {"optimizers.generator.schedule": "cosine", "optimizers.discriminator.schedule": "linear"},
         {"generator.kind": "gan_256", "discriminator.kind": "gan_256", "losses.l1_lambda": 0.0},
+        {"discriminator.steps": 3, "discriminator.enough_accuracy": 0.6},
+        {"discriminator.steps": 2, "losses.adversarial": "wgan_gp", "discriminator.norm": "none"},
     ],
     ids=told,
 )

@@ -1,17 +1,21 @@
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from raycolor import color
+from raycolor import steps as module
 from raycolor.config import Schedule, TrialConfig
 from raycolor.crops import training_batch
 from raycolor.data import PreparedData
 from raycolor.steps import (
     INITIAL,
     STEP,
+    DiscriminatorLosses,
     Networks,
     StepLosses,
     adversarial_step,
@@ -276,6 +280,39 @@ def test_learning_rates_follow_the_images_of_the_adversarial_stage(
     }.items():
         set_learning_rates(networks, config, seen)
         assert [adam.param_groups[0]["lr"] for adam in adams] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("steps", "enough", "expected"),
+    [(1, None, 1), (1, 0.9, 1), (3, None, 3), (3, 0.51, 1), (40, 0.95, 8)],
+)
+def test_discriminator_takes_further_steps_until_it_is_good_enough(
+    tiny_config: TinyConfig,
+    rgb_u8: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: int,
+    enough: float | None,
+    expected: int,
+) -> None:
+    config = tiny_config(
+        {"discriminator.steps": min(steps, 20), "discriminator.enough_accuracy": enough}
+    )
+    with torch.random.fork_rng():
+        networks = build_networks(config, CPU)
+    taken: list[DiscriminatorLosses] = []
+
+    def watched(*args: Any) -> DiscriminatorLosses:
+        # As if each step had made it better.
+        share = torch.tensor(0.6 + len(taken) / 20)
+        real = discriminator_step(*args)
+        taken.append(dataclasses.replace(real, accuracy_real=share, accuracy_fake=share))
+        return taken[-1]
+
+    monkeypatch.setattr(module, "discriminator_step", watched)
+    losses = adversarial_step(networks, config, rgb_u8)
+    assert len(taken) == expected
+    assert losses.discriminator_loss is taken[0].loss
+    assert losses.discriminator_accuracy_real is taken[0].accuracy_real
 
 
 def test_average_is_judged_where_there_is_one(tiny_config: TinyConfig) -> None:

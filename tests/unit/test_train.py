@@ -364,10 +364,9 @@ def test_an_interrupted_run_goes_on_as_if_never_interrupted(
 
 
 def test_a_run_with_a_schedule_cannot_be_made_longer(job_of: Callable[..., Job]) -> None:
-    schedule = {"optimizers.generator.schedule": "cosine"}
-    run(job_of(overrides={**schedule, "budget.images": 64}))
+    run(job_of(optimizers__generator__schedule="cosine"))
     with pytest.raises(ConfigError, match=r"budget\.images: was 64, is now 96; a learning rate's"):
-        job_of(overrides={**schedule, "budget.images": 96})
+        job_of(optimizers__generator__schedule="cosine", budget__images=96)
 
 
 def test_a_longer_run_goes_on_and_a_shorter_one_is_refused(job_of: Callable[..., Job]) -> None:
@@ -536,7 +535,7 @@ def test_a_dry_run_writes_nothing_and_imports_no_torch(tmp_path: Path) -> None:
         words, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "  losses: {adversarial: vanilla, l1_lambda: 100}" in done.stdout
+    assert "  losses: {adversarial: vanilla, l1_lambda: 100, label_smoothing: 0, " in done.stdout
     assert [file.name for file in tmp_path.iterdir()] == ["my.yaml"]
 
 
