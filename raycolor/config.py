@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Backbone = Literal["scratch", "efficientnet_lite0"]
+from raycolor.backbones import ENCODERS, Backbone, Encoder
+
 GeneratorKind = Literal["unet", "gan_32", "gan_256"]
 GeneratorNorm = Literal["batch", "instance", "none"]
 Decoder = Literal["transposed", "resize"]
@@ -30,6 +31,21 @@ PositiveInt = Annotated[int, Field(ge=1, lt=2**62)]
 """Sums of two still fit into 64 bits, which numpy and Arrow count in."""
 LearningRate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """Marks a text as the path of a file, for `--keys` and messages."""
+
+    endings: tuple[str, ...]
+    """Of the file's name."""
+
+
+WEIGHTS_FILES = FilePath((".pth", ".pt", ".safetensors"))
+Weights = (
+    Literal["imagenet", "none"]
+    | Annotated[str, Field(pattern=r".\.(pth|pt|safetensors)$"), WEIGHTS_FILES]
+)
+
 ENCODER_STRIDE = 32
 """A pretrained encoder halves its input five times, so sizes are multiples of this."""
 GAN_STRIDES: dict[GeneratorKind, int] = {"gan_32": 4, "gan_256": 8}
@@ -41,6 +57,7 @@ LABELLED: tuple[AdversarialName, ...] = ("vanilla", "lsgan")
 
 
 SIZE, BATCH, PRETRAINING = "data.size", "budget.batch_size", "pretraining.images"
+FROZEN, BACKBONE, WEIGHTS = "pretraining.frozen_images", "generator.backbone", "generator.weights"
 BUDGET, REPORT = "budget.images", "budget.report_every"
 ADVERSARIAL, SMOOTHING = "losses.adversarial", "losses.label_smoothing"
 ENOUGH = "discriminator.enough_accuracy"
@@ -96,8 +113,13 @@ class GeneratorConfig(_Section):
     made for 32 and 256 pixels, which take any multiple of 4 and of 8 and have no other settings
     than `ema_decay`."""
     backbone: Backbone = "efficientnet_lite0"
-    """`unet`: `scratch` is the U-Net of pix2pix; the others are U-Nets on an encoder
-    pretrained on ImageNet."""
+    """`unet`: `scratch` is the U-Net of pix2pix; the others are U-Nets on an encoder of that name
+    in timm (`efficientnet_lite0` is its `tf_efficientnet_lite0`)."""
+    weights: Weights = "imagenet"
+    """Encoders: what they start with. `imagenet` is fetched once and kept in
+    `~/.cache/raycolor/weights` (or below `RAYCOLOR_CACHE`); `none` draws weights at random; a path
+    names a file of weights for this encoder. The regnets of some sizes, resnest, res2net, gernet
+    and skresnet have no published file of known content, so they take `none` or a path."""
     width: Annotated[int, Field(ge=4, le=256)] = 64
     """`scratch`: channels after the first convolution; they double at each level, up to 8 times
     the width."""
@@ -113,7 +135,7 @@ class GeneratorConfig(_Section):
     nearest neighbour, then a 3x3 convolution, against checkerboards (Odena et al. 2016), as
     pretrained backbones do anyway."""
     decoder_width: Annotated[int, Field(ge=8, le=512)] = 128
-    """Pretrained backbones: channels of the deepest decoder level; they halve at each level up to
+    """Encoders: channels of the deepest decoder level; they halve at each level up to
     the picture, down to an eighth of it."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = 0.995
     """Decay a step of the moving average of the generator that is evaluated and kept
@@ -196,6 +218,10 @@ class PretrainingConfig(_Section):
     """Length in training images, a multiple of the batch size; 0 for none."""
     learning_rate: LearningRate = 1e-3
     """Step size of Adam in pretraining."""
+    frozen_images: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    """Encoders: length in training images, from the start of pretraining, in which the encoder is
+    left as it is and only the decoder learns; a multiple of the batch size. The encoder's batch
+    norm keeps its statistics meanwhile. It ends with pretraining at the latest; 0 for never."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the generator's initial weights and of this stage, shared by a study's trials."""
 
@@ -258,6 +284,14 @@ class TrialConfig(_Section):
         return f"fd_{self.evaluation.extractor}"
 
 
+def default_settings() -> dict[str, Any]:
+    """Every setting's default by its dotted path.
+
+    A setting that a study or a checkpoint of an earlier raycolor does not name had this value.
+    """
+    return flattened(TrialConfig().model_dump(mode="json"))
+
+
 def generator_depth(config: TrialConfig) -> int:
     """Number of halvings of the scratch U-Net."""
     if config.generator.depth is not None:
@@ -268,9 +302,11 @@ def generator_depth(config: TrialConfig) -> int:
     return halvings
 
 
-def has_pretrained_backbone(config: TrialConfig) -> bool:
-    """Tell whether the generator stands on a pretrained encoder."""
-    return config.generator.kind == "unet" and config.generator.backbone != "scratch"
+def encoder_of(config: TrialConfig) -> Encoder | None:
+    """Return the encoder that the generator stands on; None where it is trained from scratch."""
+    if config.generator.kind != "unet":
+        return None
+    return ENCODERS.get(config.generator.backbone)
 
 
 def has_schedule(config: TrialConfig) -> bool:
@@ -292,6 +328,7 @@ def clashes(config: TrialConfig) -> Iterator[Clash]:
     """Yield the combinations of settings that cannot work."""
     yield from network_clashes(config)
     yield from _loss_clashes(config)
+    yield from _weights_clashes(config)
     yield from _length_clashes(config)
 
 
@@ -303,11 +340,11 @@ def network_clashes(config: TrialConfig) -> Iterator[Clash]:
 
 def _generator_clashes(config: TrialConfig) -> Iterator[Clash]:
     size, stride = config.data.size, generator_stride(config)
-    pretrained = has_pretrained_backbone(config)
+    encoder = encoder_of(config)
     if config.generator.kind != "unet":
         needs = f"generator.kind: {config.generator.kind}"
-    elif pretrained:
-        needs = f"generator.backbone: {config.generator.backbone}"
+    elif encoder is not None:
+        needs = f"{BACKBONE}: {config.generator.backbone}"
     else:
         needs = f"generator.depth: {config.generator.depth}"
     if stride < 4:
@@ -316,7 +353,10 @@ def _generator_clashes(config: TrialConfig) -> Iterator[Clash]:
     elif size % stride:
         reason = f"is no multiple of {stride}, which {needs} needs"
         yield Clash(SIZE, size, reason, f"take {multiples(size, stride)}")
-    elif config.budget.batch_size == 1 and size == stride and pretrained:
+    elif config.budget.batch_size == 1 and encoder is not None and encoder.normalizes_means:
+        reason = f"is too few for {needs}, whose batch norm would see a single value"
+        yield Clash(BATCH, 1, reason, "take at least 2")
+    elif config.budget.batch_size == 1 and encoder is not None and size == stride:
         reason = (
             f"is too few for data.size: {size} with {needs}, whose batch norm would see a single "
             "pixel"
@@ -368,12 +408,22 @@ def _loss_clashes(config: TrialConfig) -> Iterator[Clash]:
             yield Clash(ADVERSARIAL, "wgan_gp", reason, "take the norm instance, spectral or none")
 
 
+def _weights_clashes(config: TrialConfig) -> Iterator[Clash]:
+    encoder = encoder_of(config)
+    if config.generator.weights == "imagenet" and encoder and not encoder.has_imagenet:
+        reason = (
+            f"has no published file of known content for {BACKBONE}: {config.generator.backbone}"
+        )
+        yield Clash(WEIGHTS, "imagenet", reason, "take none, or the path of a file of weights")
+
+
 def _length_clashes(config: TrialConfig) -> Iterator[Clash]:
     budget, pretraining = config.budget, config.pretraining.images
     lengths = {REPORT: budget.report_every, BUDGET: budget.images, PRETRAINING: pretraining}
+    lengths[FROZEN] = config.pretraining.frozen_images
     for path, length in lengths.items():
         if length % budget.batch_size:
-            lowest = 0 if path == PRETRAINING else 1
+            lowest = 0 if path in (PRETRAINING, FROZEN) else 1
             yield Clash(
                 path,
                 length,

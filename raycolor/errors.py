@@ -6,6 +6,7 @@
       ColorRangeError    pixels of the wrong type or range
       CheckpointError    a checkpoint or a study folder that cannot be read or written
       WeightsError       pretrained weights that are missing or not the expected ones
+      DownloadError      a file of the web that cannot be had, or is not the expected one
       Diverged           a training run whose losses are no longer finite
 
 Each message says where, what came, what is allowed and what to do next. Command lines print it on
@@ -37,6 +38,10 @@ class CheckpointError(RaycolorError):
 
 class WeightsError(RaycolorError):
     """Pretrained weights that are missing or not the expected ones."""
+
+
+class DownloadError(RaycolorError):
+    """A file of the web that cannot be had, or is not the expected one."""
 
 
 class Diverged(RaycolorError):  # noqa: N818  (it is an event of a run, not a mistake)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from raycolor.config import TrialConfig, flattened
+from raycolor.config import TrialConfig, default_settings, flattened
 from raycolor.errors import ConfigError
 from raycolor.remote.address import below, check_address, is_address, mirror_of
 from raycolor.remote.mirror import Mirror, study_files
@@ -300,8 +300,15 @@ def make_plan(
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name each value that differs between the identities of two plans."""
+    """Name each value that differs between the identities of two plans.
+
+    A setting that the former does not name had its default: it came with a later raycolor.
+    """
     old, new = flattened(before), flattened(now)
+    if "fixed" in before:
+        for path, value in default_settings().items():
+            if path not in before["search"]:
+                old.setdefault(f"fixed.{path}", value)
     lines = []
     for path in sorted(old.keys() | new.keys()):
         if json.dumps(old.get(path)) != json.dumps(new.get(path)):

@@ -1,23 +1,30 @@
-"""What is checked before the first trial starts: the data set, and whether it fits the plan.
+"""What is checked before the first trial starts: the data set, whether it fits, and weights.
 
-This module imports neither torch nor ray, so that what is missing is said at once.
+This module imports neither torch nor ray, so that what is missing is said at once; torch only where
+downloaded weights are tried on their networks.
 """
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from raycolor.config import BATCH, BUDGET, PRETRAINING, REPORT, SIZE
+from raycolor.backbones import ENCODERS
+from raycolor.config import BATCH, BUDGET, FROZEN, PRETRAINING, REPORT, SIZE
 from raycolor.data import PHOTOS, PreparedData, open_prepared, verify
-from raycolor.errors import ConfigError, DataError
+from raycolor.errors import ConfigError, DataError, WeightsError
 from raycolor.plan import BUILT_IN, Plan
 from raycolor.problems import listed
-from raycolor.spaces.samples import SIZES, fitting_sizes, possible_values
+from raycolor.spaces.samples import SIZES, fitting_sizes, possible_values, possible_weights
 from raycolor.spaces.space import Space
 from raycolor.spaces.spelling import nearest
-from raycolor.weights import efficientnet_lite0_path
+from raycolor.weights import (
+    efficientnet_lite0_path,
+    find_weights,
+    weights_fingerprints,
+    weights_key,
+)
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")
 """Of the names of photographs."""
@@ -38,6 +45,45 @@ def check_before_trials(plan: Plan) -> str:
     verify(data)
     efficientnet_lite0_path()
     return data.fingerprint
+
+
+def find_pretrained(
+    plan: Plan, tell: Callable[[str], None] | None = None
+) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Find all weights that encoders of a plan's trials start with, and read them.
+
+    What is not there is fetched. Each file is tried on its encoder, so that no trial finds out.
+
+    Args:
+        plan: whose trials will need them.
+        tell: hears of downloads.
+
+    Returns:
+        The SHA-256 of each file of pretrained weights, for the record; and the contents of those
+        that workers do not have already, by their `weights_key`.
+
+    Raises:
+        WeightsError: some cannot be had or used; the message has a line for each of them.
+    """
+    wanted = possible_weights(plan.space)
+    found = find_weights(wanted, tell=tell)
+    contents: dict[str, bytes] = {}
+    problems: list[str] = []
+    for backbone, weights in wanted:
+        if weights == "imagenet" and ENCODERS[backbone].packaged:
+            continue
+        # Here, since it imports torch, which takes seconds.
+        from raycolor.networks.encoder_state import encoder_state
+
+        key = weights_key(backbone, weights)
+        contents[key] = found[key].read_bytes()
+        try:
+            encoder_state(backbone, weights, contents)
+        except WeightsError as error:
+            problems.append(str(error))
+    if problems:
+        raise WeightsError("\n".join(problems))
+    return weights_fingerprints(found), contents
 
 
 def check_data(plan: Plan) -> PreparedData:
@@ -121,7 +167,9 @@ def _batch_problems(space: Space, data: PreparedData) -> Iterator[str]:
     number = data.counts["train"]
     if (largest := max(batches)) <= number:
         return
-    lengths = [v for path in (BUDGET, REPORT, PRETRAINING) for v in possible_values(space, path)]
+    lengths = [
+        v for path in (BUDGET, REPORT, PRETRAINING, FROZEN) for v in possible_values(space, path)
+    ]
     common = math.gcd(*(length for length in lengths if isinstance(length, int)))
     fitting = [batch for batch in range(1, number + 1) if common % batch == 0]
     yield (

@@ -37,7 +37,7 @@ from torch.optim import Adam
 
 from raycolor import storage
 from raycolor.checkpoint import load_tensors, save_tensors
-from raycolor.config import TrialConfig, flattened, has_schedule
+from raycolor.config import TrialConfig, default_settings, flattened, has_schedule
 from raycolor.errors import CheckpointError
 from raycolor.evaluation import Evaluation, Evaluator
 from raycolor.files import PART
@@ -89,6 +89,23 @@ def identity(config: TrialConfig, fingerprint: str) -> str:
     return json.dumps({"config": tree, "fingerprint": fingerprint}, sort_keys=True)
 
 
+def _is_same(written: str, owner: str) -> bool:
+    """Tell whether a checkpoint belongs to a run.
+
+    A setting that it does not name had its default: it came with a later raycolor.
+    """
+    if written == owner:
+        return True
+    try:
+        before, now = json.loads(written), json.loads(owner)
+        former, config = flattened(before.pop("config")), flattened(now.pop("config"))
+    except (ValueError, KeyError, AttributeError):
+        return False
+    defaults = default_settings()
+    completed = {path: former.get(path, defaults.get(path)) for path in config}
+    return before == now and completed == config and former.keys() <= config.keys()
+
+
 def save(folder: Path, networks: Networks, progress: Progress, owner: str) -> None:
     """Write a checkpoint, and keep the one before.
 
@@ -126,7 +143,7 @@ def resume(folder: Path, networks: Networks, owner: str) -> Progress | None:
         except CheckpointError:
             path.replace(path.with_name(f"{path.name}.damaged"))
             continue
-        if not _belongs(about["identity"], owner):
+        if not _is_same(about["identity"], owner):
             raise CheckpointError(
                 f"{path}: belongs to a run with other settings or other data; "
                 "name another folder, or move this one away"
@@ -134,17 +151,6 @@ def resume(folder: Path, networks: Networks, owner: str) -> Progress | None:
         _load(networks, tensors)
         return Progress(**about["progress"])
     return None
-
-
-def _belongs(kept: str, owner: str) -> bool:
-    """Tell whether a checkpoint is of a run; a setting that it does not name had its default."""
-    if kept == owner:
-        return True
-    defaults = flattened(TrialConfig().model_dump(mode="json"))
-    one, other = json.loads(kept), json.loads(owner)
-    return one["fingerprint"] == other["fingerprint"] and (
-        defaults | flattened(one["config"]) == defaults | flattened(other["config"])
-    )
 
 
 def write_best(

@@ -154,10 +154,11 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
 
 
 def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
-    from raycolor.preflight import check_before_trials
+    from raycolor.preflight import check_before_trials, find_pretrained
 
     # Before Ray and torch are imported, which takes seconds.
     fingerprint = check_before_trials(plan)
+    weights, contents = find_pretrained(plan, complain)
     from raycolor.environment import describe_environment
     from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import Engine
@@ -166,11 +167,10 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
     from raycolor.study.publishing import publishing
     from raycolor.study.views import Views
     from raycolor.tuning.run import run_study
-    from raycolor.weights import weights_fingerprints
 
     environment = {
         **describe_environment(),
-        "weights": weights_fingerprints(),
+        "weights": weights,
         "command": _command(sys.argv[1:]),
     }
     with open_journal(plan, tell=complain) as journal, publishing(plan, tell=complain):
@@ -186,7 +186,7 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
         live.start(engine.state)
         code, paused = 0, False
         try:
-            engine.end(run_study(plan, engine))
+            engine.end(run_study(plan, engine, contents))
             finished = engine.finished
         except KeyboardInterrupt:
             finished, code = False, INTERRUPTED

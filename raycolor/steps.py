@@ -17,6 +17,8 @@ from raycolor import color, losses
 from raycolor.config import OptimizerConfig, Schedule, TrialConfig
 from raycolor.networks.build import build_discriminator, build_generator, fast_dtype
 from raycolor.networks.ema import MovingAverage
+from raycolor.networks.encoder_state import Contents
+from raycolor.networks.pretrained import PretrainedUNet
 
 INITIAL = 0
 STEP = 1
@@ -63,17 +65,25 @@ def seed_draws(seed: int, purpose: int, images_seen: int) -> None:
     torch.manual_seed(int(state[0]))
 
 
-def build_networks(config: TrialConfig, device: torch.device) -> Networks:
+def build_networks(
+    config: TrialConfig, device: torch.device, contents: Contents | None = None
+) -> Networks:
     """Build networks and optimisers, with initial weights from the configuration's seeds.
 
     The generator's come from the seed of pretraining, so that trials of one study can share a
     pretraining; the discriminator's from the trial's own.
 
+    Args:
+        config: of the run.
+        device: where to train.
+        contents: files of weights that the driver has found; what is missing is looked for.
+
     Raises:
-        WeightsError: pretrained weights are missing or damaged.
+        WeightsError: pretrained weights are missing, damaged, or of another network.
     """
     seed_draws(config.pretraining.seed, INITIAL, 0)
-    generator = build_generator(config).to(device).to(memory_format=torch.channels_last)
+    generator = build_generator(config, contents=contents)
+    generator = generator.to(device).to(memory_format=torch.channels_last)
     seed_draws(config.seed, INITIAL, 0)
     discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
     optimizers = config.optimizers
@@ -99,6 +109,22 @@ def _adam(network: nn.Module, config: OptimizerConfig) -> Adam:
         betas=(config.beta1, config.beta2),
         fused=True,
     )
+
+
+def prepare_generator(networks: Networks, config: TrialConfig, images_seen: int) -> None:
+    """Put the generator into the mode of its next step.
+
+    Args:
+        networks: of the run.
+        config: of the run.
+        images_seen: before the step. Whether the encoder is frozen follows from it alone, so a run
+            that is taken up again goes on alike.
+    """
+    networks.generator.train()
+    if isinstance(networks.generator, PretrainedUNet):
+        pretraining = config.pretraining
+        frozen = images_seen < min(pretraining.frozen_images, pretraining.images)
+        networks.generator.freeze_encoder(frozen)
 
 
 def set_learning_rates(networks: Networks, config: TrialConfig, images_seen: int) -> None:

@@ -27,12 +27,14 @@ from raycolor.crops import check_size, training_batch
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import Diverged
 from raycolor.evaluation import Evaluation, Evaluator
+from raycolor.networks.encoder_state import Contents
 from raycolor.run_folder import Progress
 from raycolor.steps import (
     STEP,
     Networks,
     adversarial_step,
     build_networks,
+    prepare_generator,
     pretraining_step,
     seed_draws,
     set_learning_rates,
@@ -63,6 +65,7 @@ def train(
     device: torch.device | None = None,
     pictures_at: Collection[int] = (),
     saved: Callable[[], None] | None = None,
+    weights: Contents | None = None,
 ) -> Iterator[Report]:
     """Train one configuration and yield a report every `budget.report_every` images.
 
@@ -77,6 +80,8 @@ def train(
         pictures_at: image counts at which `samples_<images>.png` is written.
         saved: called after each checkpoint, when all that it speaks of lies in the folder; its time
             counts as the checkpoint's.
+        weights: files of an encoder's weights that the driver has found; what is missing is looked
+            for, and fetched if need be.
 
     Yields:
         Reports at multiples of `budget.report_every`, the last at `budget.images`.
@@ -85,12 +90,12 @@ def train(
         Diverged: losses are no longer finite.
         DataError: crops are larger than the stored pictures.
         CheckpointError: the folder cannot be written, or holds another run's checkpoint.
-        WeightsError: pretrained weights are missing or damaged.
+        WeightsError: pretrained weights are missing, damaged, or of another network.
     """
     check_size(config.data, prepared)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _set_determinism(config)
-    networks = build_networks(config, device)
+    networks = build_networks(config, device, weights)
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
     run = _Run(config, networks, progress, prepared.pictures("train"), device)
@@ -216,7 +221,7 @@ class _Run:
             batch_size=config.budget.batch_size,
         ).to(self.device)
         seed_draws(seed, STEP, seen)
-        self.networks.generator.train()
+        prepare_generator(self.networks, config, seen)
         if not pretraining:
             set_learning_rates(self.networks, config, seen)
         step = pretraining_step if pretraining else adversarial_step

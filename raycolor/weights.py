@@ -1,17 +1,26 @@
 """Pretrained weights: where they lie, and whether they are the expected ones.
 
-EfficientNet-Lite0 comes inside a Python package that raycolor depends on, so nothing is downloaded
-at run time.
+EfficientNet-Lite0 comes inside a Python package that raycolor depends on. The weights of other
+encoders are fetched once, by the driver, which hands them to its workers.
+
+This module imports torch only where tensors are read, so that a driver can look for files without
+the seconds that torch takes.
 """
 
 import hashlib
+import os
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raycolor.errors import WeightsError
+from raycolor.backbones import ENCODERS
+from raycolor.config import BACKBONE, WEIGHTS
+from raycolor.downloads import WAITS_S, download
+from raycolor.errors import DownloadError, WeightsError
+from raycolor.problems import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,20 +55,132 @@ def efficientnet_lite0_path() -> Path:
     return path
 
 
-def weights_fingerprints() -> dict[str, str]:
-    """Return the SHA-256 of each file of pretrained weights, by the network's name.
+def weights_fingerprints(found: Mapping[str, Path] | None = None) -> dict[str, str]:
+    """Return the SHA-256 of each file of pretrained weights, by the network's name or its path.
 
     The backbone and the extractor of one name have the same weights.
+
+    Args:
+        found: what `find_weights` returned.
 
     Raises:
         WeightsError: see `efficientnet_lite0_path`.
     """
-    return {"efficientnet_lite0": _sha256(efficientnet_lite0_path())}
+    paths = {"efficientnet_lite0": efficientnet_lite0_path(), **(found or {})}
+    return {name: _sha256(path) for name, path in paths.items()}
+
+
+def weights_key(backbone: str, weights: str) -> str:
+    """Name the weights that an encoder starts with, among all that a study uses.
+
+    Args:
+        backbone: name of an encoder.
+        weights: `imagenet`, or the path of a file.
+    """
+    return backbone if weights == "imagenet" else weights
+
+
+def find_weights(
+    wanted: Iterable[tuple[str, str]], *, tell: Callable[[str], None] | None = None
+) -> dict[str, Path]:
+    """Find files of weights, or fetch them, and check them by hash.
+
+    ImageNet weights are looked for in raycolor's cache, then where torch keeps its downloads, and
+    fetched into the cache if they are in neither.
+
+    Args:
+        wanted: backbones that are encoders, each with its weights: `imagenet` or a path.
+        tell: hears of downloads.
+
+    Returns:
+        The files by their `weights_key`.
+
+    Raises:
+        WeightsError: some cannot be had; the message has a line for each of them.
+    """
+    found: dict[str, Path] = {}
+    problems: list[str] = []
+    waits_s: Sequence[float] = WAITS_S
+    for backbone, weights in wanted:
+        key = weights_key(backbone, weights)
+        try:
+            if weights != "imagenet":
+                found[key] = _named(weights)
+            elif ENCODERS[backbone].packaged:
+                found[key] = efficientnet_lite0_path()
+            else:
+                found[key] = _imagenet(backbone, tell, waits_s)
+        except WeightsError as error:
+            problems.append(str(error))
+            if isinstance(error.__cause__, DownloadError):
+                # One patient try tells enough about a connection.
+                waits_s = ()
+    if problems:
+        raise WeightsError("\n".join(dict.fromkeys(problems)))
+    return found
+
+
+def cache_folder() -> Path:
+    """Name the folder for what raycolor fetches: `RAYCOLOR_CACHE`, else `~/.cache/raycolor`."""
+    named = os.environ.get("RAYCOLOR_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "raycolor"
+
+
+def _named(weights: str) -> Path:
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        kind = "is no file" if path.exists() else "there is no such file"
+        raise WeightsError(
+            f"{WEIGHTS}: {weights}: {kind}; give the path of a file of weights, imagenet or none"
+        )
+    return path
+
+
+def _imagenet(backbone: str, tell: Callable[[str], None] | None, waits_s: Sequence[float]) -> Path:
+    encoder = ENCODERS[backbone]
+    assert encoder.url is not None
+    assert encoder.file is not None
+    assert encoder.sha256_start is not None
+    kept = cache_folder() / "weights" / encoder.file
+    looked = [kept, _torch_folder() / encoder.file]
+    for path in looked:
+        if path.is_file() and _sha256(path).startswith(encoder.sha256_start):
+            return path
+    try:
+        download(encoder.url, kept, sha256=encoder.sha256_start, tell=tell, waits_s=waits_s)
+    except DownloadError as error:
+        places = listed([_looked(path) for path in looked])
+        raise WeightsError(
+            f"{BACKBONE}: {backbone}: its ImageNet weights, {encoder.file}, are not in {places}, "
+            f"and cannot be fetched ({error}). Put the file into {kept.parent}, or name it with "
+            f"--set {WEIGHTS}=PATH, or start without: --set {WEIGHTS}=none"
+        ) from error
+    return kept
+
+
+def _looked(path: Path) -> str:
+    """Name a folder that was looked into, and what was wrong with a file there."""
+    wrong = " (a file of that name has other content)" if path.is_file() else ""
+    return f"{path.parent}{wrong}"
+
+
+def _torch_folder() -> Path:
+    """Name the folder where torch and torchvision keep what they fetched."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = Path(os.environ.get("TORCH_HOME") or caches / "torch").expanduser()
+    return home / "hub" / "checkpoints"
+
+
+def _sha256(path: Path) -> str:
+    stat = path.stat()
+    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
 
 
 @cache
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _sha256_of(path: Path, size: int, time_ns: int) -> str:
+    """Hash a file; size and time tell whether an earlier answer still holds."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def efficientnet_lite0_state() -> "dict[str, Tensor]":
@@ -71,14 +192,20 @@ def efficientnet_lite0_state() -> "dict[str, Tensor]":
     Raises:
         WeightsError: see `efficientnet_lite0_path`.
     """
-    import torch  # here, so that a driver can check the file without the seconds torch takes
+    import torch
 
     state = torch.load(efficientnet_lite0_path(), map_location="cpu", weights_only=True)
-    return {_timm_name(name): tensor for name, tensor in state.items()}
+    return {lite0_name(name): tensor for name, tensor in state.items()}
 
 
-def _timm_name(name: str) -> str:
-    """Translate a parameter's name; both networks have the same layers in the same order."""
+def lite0_name(name: str) -> str:
+    """Translate a parameter's name in the package's file into timm's.
+
+    Both networks have the same layers in the same order.
+
+    Raises:
+        WeightsError: there is no such parameter.
+    """
     if (block := re.match(r"_blocks\.(\d+)\.(.+)", name)) is None:
         for theirs, ours in (
             ("_conv_stem", "conv_stem"),

@@ -5,8 +5,9 @@ from typing import assert_never
 import torch
 from torch import nn
 
-from raycolor.config import TrialConfig, generator_depth, has_pretrained_backbone
+from raycolor.config import TrialConfig, encoder_of, generator_depth
 from raycolor.networks.discriminator import Discriminator
+from raycolor.networks.encoder_state import Contents, encoder_state
 from raycolor.networks.gan_colorizer import (
     DISCRIMINATOR_32,
     DISCRIMINATOR_256,
@@ -22,19 +23,23 @@ from raycolor.networks.pretrained import PretrainedUNet
 from raycolor.networks.unet import UNet
 
 
-def build_generator(config: TrialConfig, *, pretrained: bool = True) -> nn.Module:
+def build_generator(
+    config: TrialConfig, *, pretrained: bool = True, contents: Contents | None = None
+) -> nn.Module:
     """Build the generator that a configuration describes, on the CPU.
 
     Args:
         config: the trial's configuration.
-        pretrained: load ImageNet weights where the backbone has them.
+        pretrained: give an encoder the weights that `generator.weights` names; false where other
+            weights are loaded over them anyway.
+        contents: files of weights that the driver has found; what is missing is looked for.
 
     Raises:
-        WeightsError: pretrained weights are missing or damaged.
+        WeightsError: the weights are missing, damaged, or of another network.
     """
     match config.generator.kind:
         case "unet":
-            return _build_unet(config, pretrained=pretrained)
+            return _build_unet(config, pretrained=pretrained, contents=contents)
         case "gan_32":
             return GanGenerator(GENERATOR_32)
         case "gan_256":
@@ -43,21 +48,24 @@ def build_generator(config: TrialConfig, *, pretrained: bool = True) -> nn.Modul
             assert_never(config.generator.kind)
 
 
-def _build_unet(config: TrialConfig, *, pretrained: bool) -> nn.Module:
+def _build_unet(config: TrialConfig, *, pretrained: bool, contents: Contents | None) -> nn.Module:
     generator = config.generator
-    match generator.backbone:
-        case "scratch":
-            return UNet(
-                width=generator.width,
-                depth=generator_depth(config),
-                dropout=generator.dropout,
-                norm=generator.norm,
-                decoder=generator.decoder,
-            )
-        case "efficientnet_lite0":
-            return PretrainedUNet(decoder_width=generator.decoder_width, pretrained=pretrained)
-        case _:
-            assert_never(generator.backbone)
+    if generator.backbone == "scratch":
+        return UNet(
+            width=generator.width,
+            depth=generator_depth(config),
+            dropout=generator.dropout,
+            norm=generator.norm,
+            decoder=generator.decoder,
+        )
+    state = None
+    if pretrained and generator.weights != "none":
+        state = encoder_state(generator.backbone, generator.weights, contents)
+    return PretrainedUNet(
+        backbone=generator.backbone,
+        decoder_width=generator.decoder_width,
+        encoder_state=state,
+    )
 
 
 def build_discriminator(config: TrialConfig) -> Discriminator:
@@ -97,9 +105,7 @@ def fast_dtype(config: TrialConfig, device: torch.device) -> torch.dtype:
             if device.type == "cuda":
                 native = torch.cuda.is_bf16_supported(including_emulation=False)
             else:
-                native = torch.cpu._is_avx512_bf16_supported() and not has_pretrained_backbone(
-                    config
-                )
+                native = torch.cpu._is_avx512_bf16_supported() and encoder_of(config) is None
             return torch.bfloat16 if native else torch.float32
         case _:
             assert_never(config.precision)

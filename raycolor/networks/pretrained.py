@@ -1,14 +1,16 @@
-"""U-Nets on an encoder that was pretrained on ImageNet.
+"""U-Nets on an encoder that may have been pretrained on ImageNet.
 
 Axis letters: b batch, h height, w width.
 """
+
+from collections.abc import Mapping
 
 import segmentation_models_pytorch as smp
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from raycolor.weights import efficientnet_lite0_state
+from raycolor.backbones import ENCODERS
 
 LEVELS = 5
 
@@ -19,28 +21,32 @@ def decoder_channels(width: int) -> tuple[int, ...]:
 
 
 class PretrainedUNet(nn.Module):
-    """EfficientNet-Lite0 as encoder, a convolutional decoder with skip connections, tanh output.
+    """An encoder of timm, a convolutional decoder with skip connections, tanh output.
 
     The decoder enlarges by nearest neighbour and then convolves, which avoids the checkerboards of
     transposed convolutions (Odena et al. 2016).
     """
 
-    def __init__(self, *, decoder_width: int, pretrained: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        backbone: str,
+        decoder_width: int,
+        encoder_state: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Build the network.
 
         Args:
+            backbone: name of an encoder.
             decoder_width: channels of the decoder's deepest level.
-            pretrained: load the encoder's ImageNet weights; false where a checkpoint is loaded
-                over them anyway.
-
-        Raises:
-            WeightsError: the ImageNet weights are missing or damaged.
+            encoder_state: what the encoder starts with; None leaves it as it was drawn.
         """
         super().__init__()
-        # The `tu-` encoder is timm's own network. smp's `timm-` copy of it pads differently and has
-        # another epsilon in its batch norms, so the pretrained weights give other features in it.
+        encoder = ENCODERS[backbone]
+        # The `tu-` encoders are timm's own networks. smp's copies of some pad differently and have
+        # another epsilon in their batch norms, so pretrained weights give other features in them.
         self.unet = smp.Unet(
-            "tu-tf_efficientnet_lite0",
+            f"tu-{encoder.architecture}",
             encoder_weights=None,
             in_channels=1,
             classes=2,
@@ -51,18 +57,29 @@ class PretrainedUNet(nn.Module):
         head = self.unet.segmentation_head[0]
         nn.init.normal_(head.weight, 0.0, 1e-3)
         nn.init.zeros_(head.bias)
-        if pretrained:
-            self.unet.encoder.model.load_state_dict(self._one_channel(efficientnet_lite0_state()))
+        # A grey pixel of value v in [0, 1] came to the encoder as (v - mean) / deviation. L* / 100
+        # is v at black and white, and never off by more than 0.035 between.
+        mean, deviation = encoder.gray_range
+        self._scale, self._shift = 0.5 / deviation, (0.5 - mean) / deviation
+        if encoder_state is not None:
+            self.unet.encoder.model.load_state_dict(encoder_state)
 
-    def _one_channel(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sum the first convolution over R, G and B: the same answer for grey pictures.
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Leave the encoder as it is, or let it learn; its batch norm's statistics likewise.
 
-        The encoder was trained on RGB in [-1, 1], which is the range of `l_unit` too.
+        Args:
+            frozen: whether the encoder is left alone. It is put into evaluation mode then; when it
+                is not, its mode stays.
         """
-        wanted = self.unet.encoder.model.state_dict().keys()
-        kept = {name: tensor for name, tensor in state.items() if name in wanted}
-        kept["conv_stem.weight"] = kept["conv_stem.weight"].sum(dim=1, keepdim=True)
-        return kept
+        self.unet.encoder.requires_grad_(not frozen)
+        if frozen:
+            self.unet.encoder.eval()
+
+    def encoder_input(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """Scale lightness to the range of pixels that the encoder was trained on."""
+        if self._scale == 1.0 and self._shift == 0.0:
+            return l_unit
+        return l_unit * self._scale + self._shift
 
     def forward(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 2 h w"]:
         """Predict a and b.
@@ -73,4 +90,4 @@ class PretrainedUNet(nn.Module):
         Returns:
             (a*, b*) / 110, in (-1, 1).
         """
-        return torch.tanh(self.unet(l_unit))
+        return torch.tanh(self.unet(self.encoder_input(l_unit)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from raycolor.config import BATCH, BUDGET, PRETRAINING, REPORT, SIZE, Clash, multiples
+from raycolor.config import BATCH, BUDGET, FROZEN, PRETRAINING, REPORT, SIZE, Clash, multiples
 from raycolor.problems import Problem, as_yaml, item_name, listed, shown
 from raycolor.spaces.domains import (
     Choice,
@@ -101,17 +101,18 @@ def _clash_problems(space: Space, unsettled: frozenset[str]) -> Iterator[Problem
             by_rule.setdefault(key, []).append(clash)
     for (path, _, by_batch), group in by_rule.items():
         clash = group[0]
+        number = clash.value if isinstance(clash.value, int) else 0
         if by_batch:
             divisors = sorted({clash.divisor for clash in group if clash.divisor})
             clash = replace(
                 clash,
                 reason=f"is no multiple of {BATCH}: {listed(divisors, last='or', most=6)}",
-                remedy=_length_remedy(space, path, clash.value),
+                remedy=_length_remedy(space, path, number),
             )
         elif path == BUDGET:
-            clash = replace(clash, remedy=_length_remedy(space, path, clash.value))
+            clash = replace(clash, remedy=_length_remedy(space, path, number))
         elif path == SIZE:
-            clash = replace(clash, remedy=_size_remedy(space, clash.value))
+            clash = replace(clash, remedy=_size_remedy(space, number))
         section = "search" if path in space.search else "fixed"
         named = path in space.search or path in space.fixed
         given = shown(clash.value) if named else f"{shown(clash.value)}, the default,"
@@ -133,7 +134,7 @@ def _length_remedy(space: Space, path: str, length: Scalar) -> str:
     assert isinstance(images, int)
     if path == BUDGET and every % step == 0:
         step = every
-    near = multiples(length, step, lowest=0 if path == PRETRAINING else 1)
+    near = multiples(length, step, lowest=0 if path in (PRETRAINING, FROZEN) else 1)
     if path == REPORT and images % step == 0 and images // step <= MOST_REPORTS:
         # Reports must divide the run too.
         fitting = [step * n for n in range(1, images // step + 1) if images // step % n == 0]

@@ -83,7 +83,7 @@ def _example(key: Key, value: Mapping[str, Any] | None = None) -> str:
     """Write a domain that fits a setting, as far as possible with what the file says."""
     said = value or {}
     if "values" in said or key.numbers is None:
-        values = said.get("values") or [*key.words, *([True, False] if key.boolean else [])]
+        values = said.get("values") or key.some_values()
         return f"{{kind: choice, values: {as_yaml(values)}}}"
     ends = [f"{name}: {as_yaml(said[name]) if name in said else '...'}" for name in ("low", "high")]
     return f"{{kind: {'int' if key.numbers.whole else 'uniform'}, {', '.join(ends)}}}"

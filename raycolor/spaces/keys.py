@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from raycolor.config import TrialConfig
+from raycolor.config import FilePath, TrialConfig
 from raycolor.problems import as_yaml, listed, shown
 from raycolor.spaces.domains import Choice, Int, LogUniform, Scalar, Uniform
 from raycolor.spaces.space import StudySettings
@@ -32,6 +32,9 @@ KINDS: Mapping[str, type[BaseModel]] = {
 }
 LISTS_ALL = "(python -m raycolor.search --keys lists all)"
 _YES, _NO = frozenset({"yes", "on", "y"}), frozenset({"no", "off", "n"})
+MOST_WORDS = 12
+FIRST_WORDS = 4
+"""A message lists as many words; of more it names only the first."""
 NO_LIMIT = 2**62
 """A bound from here on guards 64-bit integers and is no rule that a reader has to know."""
 
@@ -93,19 +96,34 @@ class Key:
     path: str
     numbers: Numbers | None
     words: tuple[str, ...]
+    files: tuple[str, ...]
+    """Endings of the files whose paths it takes; none if it takes no path."""
     boolean: bool
     nullable: bool
     required: bool
     default: Any
     meaning: str
 
-    def allowed(self) -> str:
-        """Name the values that it takes, to stand after `take`."""
+    def allowed(self, *, in_full: bool = False) -> str:
+        """Name the values that it takes, to stand after `take`.
+
+        Args:
+            in_full: every word, however many there are.
+        """
         texts = [self.numbers.described()] if self.numbers else []
         texts += ["true", "false"] if self.boolean else []
-        texts += self.words
+        many = len(self.words) > MOST_WORDS and not in_full
+        texts += self.words[:FIRST_WORDS] if many else self.words
+        texts += [f"{len(self.words) - FIRST_WORDS} others {LISTS_ALL}"] if many else []
+        endings = listed(self.files, last="or")
+        texts += [f"the path of a file that ends in {endings}"] if self.files else []
         text = listed(texts, last="or", most=len(texts))
         return f"{text}, or null" if self.nullable else text
+
+    def some_values(self) -> list[Scalar]:
+        """Return values to stand in an example of a choice."""
+        words = self.words[:3] if len(self.words) > MOST_WORDS else self.words
+        return [*words, *([True, False] if self.boolean else [])]
 
     def problem(self, value: Any) -> str | None:
         """Say what is wrong with a value, and what is allowed; None if nothing is."""
@@ -146,11 +164,13 @@ class Key:
         return None
 
     def _text_problem(self, value: str) -> str | None:
-        if value in self.words:
+        if value in self.words or self._names_file(value):
             return None
         if near := nearest(value, self.words):
+            many = len(self.words) > MOST_WORDS
+            meant = listed(near, last="or") if many else near[0]
             return (
-                f"{shown(value)} is not possible; did you mean {near[0]}? It takes {self.allowed()}"
+                f"{shown(value)} is not possible; did you mean {meant}? It takes {self.allowed()}"
             )
         if self.boolean and value.lower() in _YES | _NO:
             return f"{shown(value)} is text; write {as_yaml(value.lower() in _YES)}"
@@ -160,6 +180,9 @@ class Key:
         return (
             f"{shown(value)} is {'not possible' if self.words else 'text'}; take {self.allowed()}"
         )
+
+    def _names_file(self, value: str) -> bool:
+        return bool(self.files) and value.endswith(self.files)
 
 
 @cache
@@ -205,10 +228,13 @@ def _key(path: str, item: FieldInfo) -> Key:
     parts = get_args(item.annotation) if _is_union(item.annotation) else (item.annotation,)
     numbers, boolean = None, False
     words: list[str] = []
+    files: tuple[str, ...] = ()
     for part in parts:
         base, *metadata = get_args(part) if get_origin(part) is Annotated else (part,)
         if get_origin(base) is Literal:
             words += get_args(base)
+        elif base is str and (marks := [mark for mark in metadata if isinstance(mark, FilePath)]):
+            files = marks[0].endings
         elif base is bool:
             boolean = True
         elif base in (int, float):
@@ -219,6 +245,7 @@ def _key(path: str, item: FieldInfo) -> Key:
         path=path,
         numbers=numbers,
         words=tuple(words),
+        files=files,
         boolean=boolean,
         nullable=type(None) in parts,
         required=item.is_required(),

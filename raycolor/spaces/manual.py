@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from raycolor.problems import listed, shown
 from raycolor.spaces.keys import (
+    FIRST_WORDS,
     KINDS,
+    MOST_WORDS,
     NO_LIMIT,
     RESERVED,
     SHARED,
@@ -102,7 +104,7 @@ def _trial_entries() -> Iterator[tuple[str, str]]:
 
 def _allowed(key: Key) -> str:
     """Name the values at the beginning of a sentence."""
-    text = key.allowed()
+    text = key.allowed(in_full=True)
     return text[0].upper() + text[1:] if key.numbers else text
 
 
@@ -112,7 +114,10 @@ def _plain(value: object) -> str:
 
 def _values(key: Key) -> str:
     """Name the values shortly, for a table."""
-    texts = [f"`{word}`" for word in key.words]
+    many = len(key.words) > MOST_WORDS
+    texts = [f"`{word}`" for word in (key.words[:FIRST_WORDS] if many else key.words)]
+    texts += [f"{len(key.words) - len(texts)} more (`--keys`)"] if many else []
+    texts += ["the path of a file"] if key.files else []
     texts += ["bool"] if key.boolean else []
     if key.numbers is not None:
         texts.append(f"{'int' if key.numbers.whole else 'float'}{_bounds(key.numbers)}")

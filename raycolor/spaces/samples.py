@@ -11,14 +11,18 @@ from itertools import islice
 
 from pydantic import ValidationError
 
+from raycolor.backbones import ENCODERS
 from raycolor.config import (
     ADVERSARIAL,
+    BACKBONE,
     BATCH,
     BUDGET,
+    FROZEN,
     PRETRAINING,
     REPORT,
     SIZE,
     SMOOTHING,
+    WEIGHTS,
     Clash,
     ClashError,
     TrialConfig,
@@ -43,10 +47,12 @@ INTERACTING = (
     GENERATOR,
     DISCRIMINATOR,
     (BATCH, PRETRAINING),
+    (BATCH, FROZEN),
+    ("generator.kind", BACKBONE, WEIGHTS),
     (ADVERSARIAL, "discriminator.kind", "discriminator.norm"),
 )
 """Settings that can clash three and more at a time; `raycolor.config.clashes` has the rules."""
-SPACED = (SIZE, PRETRAINING)
+SPACED = (SIZE, PRETRAINING, FROZEN)
 """Integers that must be multiples: what divides the first two of a range divides all of it."""
 MOST_LISTED = 4096
 """Values of a range of integers that are all tried; there are no more batch sizes."""
@@ -87,10 +93,24 @@ def fitting_sizes(space: Space) -> list[int]:
         if network not in networks:
             # The largest size, the shortest lengths and the first loss clash with nothing.
             batch = values.get(BATCH, TrialConfig().budget.batch_size)
-            calm = {SIZE: SIZES[-1], BUDGET: batch, REPORT: batch, PRETRAINING: 0}
+            calm = {SIZE: SIZES[-1], BUDGET: batch, REPORT: batch, PRETRAINING: 0, FROZEN: 0}
             calm |= {ADVERSARIAL: "vanilla", SMOOTHING: 0}
             networks[network] = space.config({**chosen, **calm})
     return [size for size in SIZES if all(_takes(config, size) for config in networks.values())]
+
+
+def possible_weights(space: Space) -> list[tuple[str, str]]:
+    """List the encoders of a space, each with each kind of weights that it can start with."""
+    found: dict[tuple[str, str], None] = {}
+    wanted = [path for path in (BACKBONE, WEIGHTS) if path in space.search]
+    for chosen in _joint(space.search, wanted):
+        values = {**space.fixed, **completed(space.search, chosen)}
+        generator = TrialConfig().generator
+        backbone = str(values.get(BACKBONE, generator.backbone))
+        weights = str(values.get(WEIGHTS, generator.weights))
+        if backbone in ENCODERS and weights != "none":
+            found[backbone, weights] = None
+    return list(found)
 
 
 def samples(search: Mapping[str, Domain]) -> Iterator[dict[str, Scalar]]:

@@ -5,6 +5,7 @@ the whole file, such as sizes that its networks take, `python -m raycolor.search
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,6 +100,9 @@ def _value(key: Key) -> Schema:
     """The values of a key, with what an editor shows beside them."""
     options: list[Schema] = [_numbers(key.numbers)] if key.numbers else []
     options += [{"enum": list(key.words)}] if key.words else []
+    if key.files:
+        endings = "|".join(re.escape(ending) for ending in key.files)
+        options.append({"type": "string", "pattern": f"({endings})$"})
     options += [{"type": "boolean"}] if key.boolean else []
     options += [{"type": "null"}] if key.nullable else []
     values = options[0] if len(options) == 1 else {"anyOf": options}

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raycolor.config import TrialConfig, flattened
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan, differences
 from raycolor.spaces.samples import possible_values
@@ -101,11 +100,13 @@ class Engine:
             revived: numbers of trials that a person wishes to take up again.
 
         Raises:
-            ConfigError: the study began with other data, or a trial cannot be taken up again.
+            ConfigError: the study began with other data or weights, or a trial cannot be taken up
+                again.
         """
         identity = {**self.plan.identity(), "fingerprint": fingerprint}
         if self.state.sessions:
             check_same_study(self.state.sessions[-1].identity, self.plan, fingerprint)
+            check_same_weights(self.state.sessions[-1].environment, environment, self.plan)
         self._check_revived(revived)
         self._write(
             Session(
@@ -288,7 +289,6 @@ def check_same_study(before: Mapping[str, Any], plan: Plan, fingerprint: str | N
     Raises:
         ConfigError: with each value that differs and may not.
     """
-    before = _with_defaults(before)
     now: dict[str, Any] = plan.identity()
     now["fingerprint"] = before.get("fingerprint") if fingerprint is None else fingerprint
     lines = [line for line in differences(before, now) if not line.startswith(CHANGEABLE)]
@@ -315,9 +315,26 @@ def check_same_study(before: Mapping[str, Any], plan: Plan, fingerprint: str | N
         )
 
 
-def _with_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Add what an older study does not name: a setting that came later had its default."""
-    defaults = flattened(TrialConfig().model_dump(mode="json"))
-    searched = identity.get("search", {})
-    missing = {path: value for path, value in defaults.items() if path not in searched}
-    return {**identity, "fixed": {**missing, **identity["fixed"]}}
+def check_same_weights(before: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) -> None:
+    """Refuse other weights under a name that the study had weights of before.
+
+    Args:
+        before: the last session's environment.
+        now: this session's.
+        plan: of the study.
+
+    Raises:
+        ConfigError: with each file that differs.
+    """
+    former = before.get("weights", {})
+    lines = [
+        f"{name}: holds other weights now (SHA-256 {sha256[:12]}, was {former[name][:12]})"
+        for name, sha256 in now.get("weights", {}).items()
+        if former.get(name, sha256) != sha256
+    ]
+    if lines:
+        raise ConfigError(
+            f"{plan.where}: its trials began with other weights; put the old file back, choose "
+            "another --study, or move the old one aside with --fresh:\n"
+            + "\n".join(f"  {line}" for line in lines)
+        )

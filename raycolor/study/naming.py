@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from raycolor.spaces.domains import Scalar
 
-SHORT = {"efficientnet_lite0": "lite0"}
+SHORT = {
+    "efficientnet_lite0": "lite0",
+    **{f"tf_efficientnet_lite{number}": f"lite{number}" for number in range(1, 5)},
+}
 """Short forms of long values, for names and tables."""
 
 
@@ -51,7 +54,9 @@ def short_path(path: str) -> str:
         "discriminator.downs": "downs",
         "losses.adversarial": "loss",
         "losses.label_smoothing": "smoothing",
+        "generator.weights": "weights",
         "pretraining.images": "pretraining",
+        "pretraining.frozen_images": "frozen",
         "pretraining.learning_rate": "lr pre",
     }.get(path, path)
 

@@ -11,11 +11,10 @@ from raycolor.data import PHOTOS, open_prepared
 from raycolor.environment import describe_environment
 from raycolor.errors import CheckpointError, Diverged, RaycolorError
 from raycolor.plan import BUILT_IN
-from raycolor.preflight import check_before_trials, open_data
+from raycolor.preflight import check_before_trials, find_pretrained, open_data
 from raycolor.training.job import LOCK, Job, check_same_data, write_job
 from raycolor.training.reports import Row, heading, read_rows, result, told, write_rows
 from raycolor.training.source import Machine, differences_from
-from raycolor.weights import weights_fingerprints
 
 
 def train_alone(job: Job, console: Console) -> None:
@@ -50,7 +49,10 @@ def _train(job: Job, console: Console) -> list[Row]:
     # Before torch is imported, which takes seconds.
     fingerprint = check_before_trials(job.plan)
     check_same_data(job, fingerprint)
-    environment = {**describe_environment(), "weights": weights_fingerprints()}
+    weights, contents = find_pretrained(
+        job.plan, lambda text: console.print(text, markup=False, highlight=False)
+    )
+    environment = {**describe_environment(), "weights": weights}
     write_job(job, fingerprint, environment)
     console.print(job.describe() + "\n", markup=False)
 
@@ -81,6 +83,7 @@ def _train(job: Job, console: Console) -> list[Row]:
         folder=job.folder,
         cache=job.folder,
         pictures_at={*job.plan.rungs, config.budget.images},
+        weights=contents,
     ):
         row = Row(
             images_seen=report.images_seen,

@@ -4,9 +4,11 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+
+import numpy as np
 
 from raycolor.errors import ConfigError
 from raycolor.plan import BUILT_IN, Plan
@@ -46,12 +48,13 @@ class Shares:
     machines: int
 
 
-def run_study(plan: Plan, engine: Engine) -> Ending:
+def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = None) -> Ending:
     """Run a study's open and missing trials until they end, or the time or the money does.
 
     Args:
         plan: of the study.
         engine: of the study, after `begin`.
+        weights: files that encoders start with, which go to the workers through Ray.
 
     Returns:
         What ended it: `finished`, or the limit that was reached.
@@ -65,7 +68,7 @@ def run_study(plan: Plan, engine: Engine) -> Ending:
     deadline = None
     if plan.time_budget_s is not None:
         deadline = time.monotonic() + plan.time_budget_s
-    with _ray(plan), tempfile.TemporaryDirectory(prefix="raycolor-") as scratch:
+    with _ray(plan, weights or {}), tempfile.TemporaryDirectory(prefix="raycolor-") as scratch:
         from ray import tune
 
         from raycolor.tuning.adapters import (
@@ -95,9 +98,15 @@ def run_study(plan: Plan, engine: Engine) -> Ending:
                 silence_seconds=plan.space.study.guards.silence_seconds,
             )
 
+        # Each machine gets one copy, which all of its workers read.
+        trainable = (
+            tune.with_parameters(StudyTrainable, weights=_shared(weights))
+            if weights
+            else StudyTrainable
+        )
         dispatcher = Dispatcher(engine, assign, deadline=deadline, gpus=shares.gpus)
         tuner = tune.Tuner(
-            tune.with_resources(StudyTrainable, {"cpu": shares.cpus, "gpu": shares.gpus}),
+            tune.with_resources(trainable, {"cpu": shares.cpus, "gpu": shares.gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=StudySearcher(dispatcher),
                 scheduler=StudyScheduler(dispatcher),
@@ -133,8 +142,13 @@ def _name_of(trial: object) -> str:
     return str(trial.config["name"])  # type: ignore[attr-defined]  # ray has no types
 
 
+def _shared(weights: Mapping[str, bytes]) -> dict[str, np.ndarray]:
+    """Give files as arrays, which Ray's workers read in place; bytes would be copied for each."""
+    return {name: np.frombuffer(content, np.uint8) for name, content in weights.items()}
+
+
 @contextmanager
-def _ray(plan: Plan) -> Iterator[None]:
+def _ray(plan: Plan, weights: Mapping[str, bytes]) -> Iterator[None]:
     """Connect to the cluster, or start Ray on this machine; leave it in the end."""
     import ray
 
@@ -145,7 +159,8 @@ def _ray(plan: Plan) -> Iterator[None]:
             ray.init(
                 address="local",
                 include_dashboard=False,
-                object_store_memory=128 * 2**20,  # little goes through it
+                # Little goes through it but weights.
+                object_store_memory=128 * 2**20 + 2 * sum(map(len, weights.values())),
                 **common,
             )
         else:

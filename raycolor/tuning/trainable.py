@@ -6,12 +6,13 @@ torch is imported in `setup`, on the worker, so that the driver never pays for i
 import faulthandler
 import platform
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ray import tune
 
 from raycolor.errors import Diverged
@@ -68,12 +69,19 @@ class Outcome:
 class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
     """Trains one trial at a time and hands out its reports; its process is used again."""
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Begin a trial, or take it up at its own checkpoint."""
+    def setup(
+        self, config: dict[str, Any], weights: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Begin a trial, or take it up at its own checkpoint.
+
+        Args:
+            config: an `Assignment` as a dictionary.
+            weights: files that encoders start with, as the driver found them.
+        """
         assignment = Assignment(**config)
         self._silence = assignment.silence_seconds
         self._where = _folder(assignment) / HUNG
-        self._reports: Iterator[Report] = _reports(assignment)
+        self._reports: Iterator[Report] = _reports(assignment, weights)
 
     def step(self) -> dict[str, Any]:
         """Train up to the next report.
@@ -144,7 +152,9 @@ def _alive(seconds: float | None, where: Path) -> Iterator[None]:
     where.unlink(missing_ok=True)
 
 
-def _reports(assignment: Assignment) -> "Iterator[Report]":
+def _reports(
+    assignment: Assignment, weights: Mapping[str, np.ndarray] | None
+) -> "Iterator[Report]":
     import torch
 
     from raycolor.config import TrialConfig
@@ -164,4 +174,5 @@ def _reports(assignment: Assignment) -> "Iterator[Report]":
         cache=Path(assignment.cache) if files is None else folder.parent,
         pictures_at=assignment.rungs,
         saved=None if files is None else files.push,
+        weights=weights,
     )

@@ -107,6 +107,23 @@ def test_pretrained_backbones_halve_five_times(tiny_config: TinyConfig) -> None:
             {"generator.backbone": "efficientnet_lite0", "budget.batch_size": 1},
             r"budget\.batch_size: 1 is too few for data\.size: 32 .*; take at least 2",
         ),
+        (
+            {
+                "data.size": 96,
+                "generator.backbone": "skresnet18",
+                "generator.weights": "none",
+                "budget.batch_size": 1,
+            },
+            r"budget\.batch_size: 1 is too few for .*skresnet18.* a single value; take at least 2 ",
+        ),
+        (
+            {"generator.backbone": "resnest14d"},
+            r"generator\.weights: imagenet has no published file .*: resnest14d; take none, or the",
+        ),
+        (
+            {"pretraining.frozen_images": 20},
+            r"pretraining\.frozen_images: 20 is no multiple of .*batch_size: 8; take 16 or 24",
+        ),
     ],
 )
 def test_impossible_combination_says_what_to_do(
@@ -220,6 +237,8 @@ def test_all_problems_are_reported_at_once(tiny_config: TinyConfig) -> None:
         ("losses.l1_lambda", float("inf")),
         ("seed", -1),
         ("losses.adversarial", "no_such_loss"),
+        ("generator.backbone", "resnet19"),
+        ("pretraining.frozen_images", -8),
     ],
 )
 def test_impossible_value_is_refused_under_its_path(
@@ -229,6 +248,25 @@ def test_impossible_value_is_refused_under_its_path(
         tiny_config({path: value})
     (problem,) = caught.value.errors()
     assert ".".join(map(str, problem["loc"])) == path
+
+
+@pytest.mark.parametrize("value", ["imagenet", "none", "mine.pth", "../a b.pt", "x.safetensors"])
+def test_weights_are_a_word_or_a_file(tiny_config: TinyConfig, value: str) -> None:
+    config = tiny_config({"generator.backbone": "resnet18", "generator.weights": value})
+    assert config.generator.weights == value
+
+
+@pytest.mark.parametrize("value", ["", "imagnet", "pth", "weights.zip", "weights.pth ", None, 3])
+def test_other_words_are_no_weights(tiny_config: TinyConfig, value: object) -> None:
+    with pytest.raises(ValidationError, match=r"generator\.weights"):
+        tiny_config({"generator.weights": value})
+
+
+def test_a_length_of_freezing_clashes_with_no_length_of_pretraining(
+    tiny_config: TinyConfig,
+) -> None:
+    for images in (0, 8, 64):
+        tiny_config({"pretraining.images": images, "pretraining.frozen_images": 32})
 
 
 def test_fid_key_names_the_extractor(tiny_config: TinyConfig) -> None:

@@ -246,6 +246,16 @@ def test_the_identity_survives_the_journal(path: Path) -> None:
     assert differences(plan.as_tree(), read.plan) == []
 
 
+def test_a_study_of_before_a_setting_existed_had_its_default() -> None:
+    before = json.loads(json.dumps(make().identity()))
+    del before["fixed"]["generator.weights"], before["fixed"]["pretraining.frozen_images"]
+    assert differences(before, make().identity()) == []
+    changed = make(overrides={"generator.weights": "none"}).identity()
+    assert differences(before, changed) == [
+        "fixed.generator.weights: was 'imagenet', is now 'none'"
+    ]
+
+
 # --- flags that cannot work
 
 

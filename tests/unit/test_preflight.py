@@ -1,5 +1,6 @@
 """What is said before the first trial about a data set that is none, or does not fit."""
 
+import hashlib
 import re
 import shlex
 import subprocess
@@ -10,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
+import torch
 from PIL import Image
 
+from raycolor.backbones import ENCODERS as BACKBONES
 from raycolor.data import PreparedData, write_prepared
-from raycolor.errors import ConfigError, DataError
+from raycolor.errors import ConfigError, DataError, WeightsError
 from raycolor.plan import Plan, make_plan
-from raycolor.preflight import check_before_trials, data_problems, open_data
+from raycolor.preflight import check_before_trials, data_problems, find_pretrained, open_data
 from raycolor.spaces.domains import Scalar
 from raycolor.spaces.file import AT_TOP_LEVEL
-from raycolor.spaces.samples import fitting_sizes
+from raycolor.spaces.samples import fitting_sizes, possible_weights
 from tests.toy import toy_splits
 
 BATCHES = """
@@ -324,3 +328,68 @@ def test_the_command_refuses_before_ray_starts(tmp_path: Path) -> None:
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pyarrow" in imported
     assert not imported & {"ray", "torch", "optuna"}
+
+
+# --- weights that encoders start with
+
+
+def of_random(folder: Path, backbone: str) -> Path:
+    """A file of weights that fit an encoder."""
+    path = folder / f"{backbone}.pth"
+    torch.save(timm.create_model(backbone).state_dict(), path)
+    return path
+
+
+def test_weights_of_all_encoders_of_a_space_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = of_random(tmp_path, "mobilenetv3_small_050")
+    text = f"""
+search:
+  generator.backbone:
+    {{kind: choice, values: [scratch, efficientnet_lite0, mobilenetv3_small_050]}}
+  generator.weights:
+    {{kind: choice, values: [none, {path}], when: {{generator.backbone: [mobilenetv3_small_050]}}}}
+"""
+    plan = make(tmp_path, text)
+    assert set(possible_weights(plan.space)) == {
+        ("efficientnet_lite0", "imagenet"),
+        ("mobilenetv3_small_050", str(path)),
+    }
+    fingerprints, contents = find_pretrained(plan)
+    # The package's are on every worker already.
+    assert contents == {str(path): path.read_bytes()}
+    assert fingerprints == {
+        "efficientnet_lite0": fingerprints["efficientnet_lite0"],
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def test_the_default_space_needs_no_other_weights(tmp_path: Path) -> None:
+    fingerprints, contents = find_pretrained(make(tmp_path, space="quickstart"))
+    assert (list(fingerprints), contents) == (["efficientnet_lite0"], {})
+
+
+def test_weights_of_another_network_end_the_study_before_it_begins(tmp_path: Path) -> None:
+    path = of_random(tmp_path, "mobilenetv3_small_050")
+    text = f"""
+fixed: {{generator.weights: {path}}}
+search: {{generator.backbone: {{kind: choice, values: [resnet18, mobilenetv3_small_075]}}}}
+"""
+    with pytest.raises(WeightsError) as caught:
+        find_pretrained(make(tmp_path, text))
+    first, second = str(caught.value).splitlines()
+    place = f"generator.weights: {path} for generator.backbone:"
+    assert first.startswith(f"{place} resnet18: is of another network: ")
+    assert second.startswith(f"{place} mobilenetv3_small_075: is of another network: ")
+
+
+def test_more_than_sixteen_encoders_are_all_looked_for(tmp_path: Path) -> None:
+    names = [name for name, encoder in BACKBONES.items() if encoder.url][:30]
+    text = f"""
+search:
+  generator.backbone: {{kind: choice, values: [{", ".join(names)}]}}
+  generator.weights: {{kind: choice, values: [imagenet, none]}}
+"""
+    wanted = possible_weights(make(tmp_path, text).space)
+    assert set(wanted) == {(name, "imagenet") for name in names}

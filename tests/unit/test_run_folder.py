@@ -211,6 +211,27 @@ def test_a_schedule_ties_a_checkpoint_to_the_length_of_the_run(tiny_config: Tiny
         )
 
 
+def test_a_checkpoint_of_before_a_setting_existed_belongs_to_its_default(
+    tiny_config: TinyConfig, config: TrialConfig, rgb_u8: Tensor, tmp_path: Path
+) -> None:
+    tree = json.loads(identity(config, "abc"))
+    del tree["config"]["generator"]["weights"], tree["config"]["pretraining"]["frozen_images"]
+    networks = trained(config, rgb_u8, steps=1)
+    run_folder.save(tmp_path, networks, Progress(images_seen=8), json.dumps(tree))
+    progress = run_folder.resume(tmp_path, networks, identity(config, "abc"))
+    assert progress is not None
+    assert progress.images_seen == 8
+    others = [
+        identity(config, "def"),
+        identity(tiny_config({"pretraining.frozen_images": 8}), "abc"),
+        identity(tiny_config({"generator.weights": "none"}), "abc"),
+        identity(tiny_config({"seed": 1}), "abc"),
+    ]
+    for other in others:
+        with pytest.raises(CheckpointError, match=r"belongs to a run with other settings"):
+            run_folder.resume(tmp_path, networks, other)
+
+
 def test_only_the_last_two_best_generators_are_kept(tmp_path: Path) -> None:
     kept = ["best_64.safetensors", "best_64.png", "best_96.safetensors", "best_96.png"]
     others = [CHECKPOINT, "samples_32.png", "best_of_all.txt", "best_32.txt"]

@@ -26,12 +26,15 @@ def test_pretrained_generator_is_what_its_configuration_says(tiny_config: TinyCo
 def test_weights_are_loaded_only_where_wanted(
     tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> None:
+    def refuse(*args: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("raycolor.networks.pretrained.efficientnet_lite0_state", refuse)
+    monkeypatch.setattr("raycolor.networks.build.encoder_state", refuse)
     config = tiny_config({"generator.backbone": "efficientnet_lite0"})
     build_generator(config, pretrained=False)
+    build_generator(tiny_config({"generator.backbone": "resnest14d", "generator.weights": "none"}))
+    # What has no encoder has no use for weights either.
+    build_generator(tiny_config({"generator.weights": "missing.pth"}))
     with pytest.raises(AssertionError):
         build_generator(config)
 

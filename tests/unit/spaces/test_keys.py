@@ -244,3 +244,41 @@ def test_limits_that_only_guard_integers_are_not_printed() -> None:
     assert key.problem(2**63) == (
         "9223372036854775808 is too large for 64 bits; take a whole number of at least 0"
     )
+
+
+def test_many_words_are_named_in_full_only_where_keys_are_listed() -> None:
+    key = trial_keys()["generator.backbone"]
+    short = key.allowed()
+    assert short.startswith("scratch, efficientnet_lite0, resnet18, ")
+    assert short.endswith("others (python -m raycolor.search --keys lists all)")
+    assert len(short) < 160
+    assert all(word in key.allowed(in_full=True) for word in key.words)
+    assert all(word in manual(None) for word in key.words)
+    assert len(next(line for line in table().splitlines() if "generator.backbone" in line)) < 500
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("resnet_50", "did you mean resnet50?"),
+        ("efficientnet-b0", "did you mean efficientnet_b0"),
+        ("resnet", "did you mean resnet18, resnet34 or resnet50?"),
+        ("xyz", "take scratch, efficientnet_lite0, "),
+    ],
+)
+def test_near_backbones_are_offered(value: str, said: str) -> None:
+    problem = trial_keys()["generator.backbone"].problem(value)
+    assert problem is not None
+    assert said in problem
+    assert len(problem) < 300
+
+
+def test_a_path_is_told_by_its_ending() -> None:
+    key = trial_keys()["generator.weights"]
+    assert key.problem("some/folder/mine.safetensors") is None
+    take = "imagenet, none or the path of a file that ends in .pth, .pt or .safetensors"
+    assert key.problem("mine.zip") == f"'mine.zip' is not possible; take {take}"
+    assert key.problem("imagnet") == (
+        f"'imagnet' is not possible; did you mean imagenet? It takes {take}"
+    )
+    assert key.problem(None) == f"has no value; take {take}"

@@ -338,6 +338,23 @@ def test_other_data_under_the_same_name_is_refused(plan: Plan) -> None:
     assert read_journal(plan.folder / "journal") == before
 
 
+def test_other_weights_under_the_same_name_are_refused(plan: Plan) -> None:
+    old, new = ({"weights": {"mine.pth": digit * 64}} for digit in "ab")
+    with Journal(plan.folder / "journal") as journal:
+        Engine(plan, journal).begin(old, "abc")
+    before = read_journal(plan.folder / "journal")
+    with Journal(plan.folder / "journal") as journal:
+        engine = Engine(plan, journal)
+        said = (
+            r"other weights; .*\n  mine\.pth: holds other weights now \(SHA-256 b{12}, was a{12}\)"
+        )
+        with pytest.raises(ConfigError, match=said):
+            engine.begin(new, "abc")
+        assert read_journal(plan.folder / "journal") == before
+        # A file that only one session used is no difference.
+        engine.begin({"weights": {"other.pth": "c" * 64, **old["weights"]}}, "abc")
+
+
 # --- sick trials
 
 
