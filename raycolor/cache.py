@@ -7,8 +7,7 @@ VARIABLE = "RAYCOLOR_CACHE"
 
 
 def cache_folder() -> Path:
-    """Name it: `$RAYCOLOR_CACHE`, or `raycolor` in the user's cache folder."""
+    """Name it: `$RAYCOLOR_CACHE`, or `~/.cache/raycolor`."""
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "raycolor"
+    return Path.home() / ".cache" / "raycolor"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raycolor.backbones import ENCODERS
+from raycolor.cache import cache_folder
 from raycolor.config import BACKBONE, WEIGHTS
 from raycolor.downloads import WAITS_S, download
 from raycolor.errors import DownloadError, WeightsError
@@ -118,12 +119,6 @@ def find_weights(
     if problems:
         raise WeightsError("\n".join(dict.fromkeys(problems)))
     return found
-
-
-def cache_folder() -> Path:
-    """Name the folder for what raycolor fetches: `RAYCOLOR_CACHE`, else `~/.cache/raycolor`."""
-    named = os.environ.get("RAYCOLOR_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "raycolor"
 
 
 def _named(weights: str) -> Path:

@@ -12,9 +12,9 @@ import pytest
 
 from raycolor import weights
 from raycolor.backbones import ENCODERS
+from raycolor.cache import cache_folder
 from raycolor.errors import WeightsError
 from raycolor.weights import (
-    cache_folder,
     efficientnet_lite0_path,
     find_weights,
     weights_fingerprints,
