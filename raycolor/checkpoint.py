@@ -22,13 +22,20 @@ from raycolor.errors import CheckpointError
 from raycolor.files import replacing
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+def save_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    *,
+    patience: storage.Patience | None = None,
+) -> None:
     """Write tensors and their description, complete or not at all.
 
     Args:
         path: where to; an older file is replaced only by a complete one.
         tensors: by name; they are copied to the CPU.
         about: a description that JSON can hold.
+        patience: how often a write is tried; None for this process's own.
 
     Raises:
         StorageError: the storage refuses, and went on refusing.
@@ -52,7 +59,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
                 OSError(int(code[1]), os.strerror(int(code[1]))) if code else OSError(str(error))
             ) from error
 
-    storage.PATIENCE.write(path, attempt)
+    (patience or storage.PATIENCE).write(path, attempt)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

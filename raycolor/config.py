@@ -7,13 +7,14 @@ trials; sizes are in pixels.
 This module imports neither torch nor ray, so that a plan is checked in a fraction of a second.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from raycolor.backbones import ENCODERS, Backbone, Encoder
+from raycolor.timm_names import is_timm_name, timm_names
 
 GeneratorKind = Literal["unet", "gan_32", "gan_256"]
 GeneratorNorm = Literal["batch", "instance", "none"]
@@ -23,7 +24,6 @@ DiscriminatorNorm = Literal["batch", "instance", "none", "spectral"]
 Sight = Literal["lab", "ab"]
 AdversarialName = Literal["vanilla", "lsgan", "hinge", "wgan_gp"]
 Schedule = Literal["constant", "linear", "cosine"]
-Extractor = Literal["efficientnet_lite0"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Determinism = Literal["exact", "fast"]
 
@@ -33,19 +33,54 @@ LearningRate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
-class FilePath:
-    """Marks a text as the path of a file, for `--keys` and messages."""
+class Text:
+    """Marks a setting that takes text of its own beside some words."""
 
-    endings: tuple[str, ...]
-    """Of the file's name."""
+    noun: str
+    """What it is, to stand after `take`."""
+    names: Callable[[], frozenset[str]] | None = None
+    """All texts that are possible; None for any."""
+    takes: Callable[[str], bool] | None = None
+    """Tells whether a text is possible, where there are more than `names` lists."""
+    pattern: str | None = None
+    """What every possible text matches, for editors."""
 
 
-WEIGHTS_FILES = FilePath((".pth", ".pt", ".safetensors"))
+OF_TIMM = Text("the name of a network of timm", timm_names, is_timm_name)
+
+
+def _of_timm(name: str) -> str:
+    if not is_timm_name(name):
+        raise ValueError(f"{name!r} is no network of timm; take {OF_TIMM.noun}")
+    return name
+
+
+Extractor = (
+    Literal["efficientnet_lite0", "inception_v3"]
+    | Annotated[str, OF_TIMM, AfterValidator(_of_timm)]
+)
+FilePath = Annotated[str, Text("the path of a file"), Field(min_length=1)]
+
+
+def _is_weights_file(name: str) -> bool:
+    return name.endswith((".pth", ".pt", ".safetensors"))
+
+
 Weights = (
     Literal["imagenet", "none"]
-    | Annotated[str, Field(pattern=r".\.(pth|pt|safetensors)$"), WEIGHTS_FILES]
+    | Annotated[
+        str,
+        Field(pattern=r".\.(pth|pt|safetensors)$"),
+        Text(
+            "the path of a file that ends in .pth, .pt or .safetensors",
+            takes=_is_weights_file,
+            pattern=r".\.(pth|pt|safetensors)$",
+        ),
+    ]
 )
 
+EXTRACTOR_SIZES = {"efficientnet_lite0": 128, "inception_v3": 299}
+"""Sides in pixels where none is given."""
 ENCODER_STRIDE = 32
 """A pretrained encoder halves its input five times, so sizes are multiples of this."""
 GAN_STRIDES: dict[GeneratorKind, int] = {"gan_32": 4, "gan_256": 8}
@@ -61,6 +96,7 @@ FROZEN, BACKBONE, WEIGHTS = "pretraining.frozen_images", "generator.backbone", "
 BUDGET, REPORT = "budget.images", "budget.report_every"
 ADVERSARIAL, SMOOTHING = "losses.adversarial", "losses.label_smoothing"
 ENOUGH = "discriminator.enough_accuracy"
+EXTRACTOR = "evaluation.extractor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +269,28 @@ class EvaluationConfig(_Section):
     """Validation crops that are coloured for a report: the first of a fixed list; fewer if the data
     set has fewer. Distances over different numbers of crops cannot be compared."""
     extractor: Extractor = "efficientnet_lite0"
-    """Network whose features the Fréchet distance compares."""
-    extractor_size: Annotated[int, Field(ge=32, le=1024)] = 128
-    """Side in pixels to which crops are resized for the extractor."""
+    """Network whose features the Fréchet distance compares. With `inception_v3` and its weights of
+    2015-12-05 the distance is the FID, and is reported as `fid`; with another network its name
+    says so, as in `fd_resnet50`."""
+    extractor_size: Annotated[int, Field(ge=32, le=1024)] | None = None
+    """Side in pixels to which crops are resized for the extractor; null takes 128 for
+    `efficientnet_lite0`, 299 for `inception_v3`, which takes nothing else, and for a network of
+    timm what it was trained with."""
+    extractor_weights: FilePath | None = None
+    """File with the extractor's weights; null takes those that come with raycolor
+    (`efficientnet_lite0`), or that are fetched once and kept in its cache folder."""
     batch_size: PositiveInt = 32
     """Crops coloured and compared at once; has no influence on the values."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle_size(cls, values: Any) -> Any:
+        """Give the size its number where the extractor settles it: records then say it."""
+        if not isinstance(values, dict) or values.get("extractor_size") is not None:
+            return values
+        extractor = values.get("extractor", cls.model_fields["extractor"].default)
+        size = EXTRACTOR_SIZES.get(extractor) if isinstance(extractor, str) else None
+        return values if size is None else {**values, "extractor_size": size}
 
 
 class BudgetConfig(_Section):
@@ -281,7 +334,13 @@ class TrialConfig(_Section):
     @property
     def fid_key(self) -> str:
         """Name of the Fréchet distance in reports."""
-        return f"fd_{self.evaluation.extractor}"
+        extractor = self.evaluation.extractor
+        return "fid" if extractor == "inception_v3" else f"fd_{extractor}"
+
+    @property
+    def disjoint_key(self) -> str:
+        """Name of the Fréchet distance from the truth of other pictures."""
+        return f"{self.fid_key}_disjoint"
 
 
 def default_settings() -> dict[str, Any]:
@@ -330,6 +389,7 @@ def clashes(config: TrialConfig) -> Iterator[Clash]:
     yield from _loss_clashes(config)
     yield from _weights_clashes(config)
     yield from _length_clashes(config)
+    yield from _extractor_clashes(config.evaluation)
 
 
 def network_clashes(config: TrialConfig) -> Iterator[Clash]:
@@ -438,6 +498,20 @@ def _length_clashes(config: TrialConfig) -> Iterator[Clash]:
     if pretraining > budget.images:
         reason = f"is longer than the whole run ({BUDGET}: {budget.images})"
         yield Clash(PRETRAINING, pretraining, reason, f"take at most {budget.images}")
+
+
+def _extractor_clashes(evaluation: EvaluationConfig) -> Iterator[Clash]:
+    extractor, size = evaluation.extractor, evaluation.extractor_size
+    if extractor == "inception_v3" and size is not None and size != EXTRACTOR_SIZES[extractor]:
+        reason = f"is not the side with which {EXTRACTOR}: {extractor} gives an FID"
+        yield Clash(f"{EXTRACTOR}_size", size, reason, "take 299, or null")
+    if extractor == "efficientnet_lite0" and evaluation.extractor_weights is not None:
+        yield Clash(
+            f"{EXTRACTOR}_weights",
+            evaluation.extractor_weights,
+            f"has no use with {EXTRACTOR}: {extractor}, whose weights come with raycolor",
+            f"take null, or {EXTRACTOR}: tf_efficientnet_lite0",
+        )
 
 
 def multiples(number: int, divisor: int, *, lowest: int = 1) -> str:

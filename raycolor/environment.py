@@ -18,6 +18,7 @@ PACKAGES = (
     "timm",
     "segmentation-models-pytorch",
     "kornia",
+    "torchmetrics",
     "numpy",
     "pyarrow",
 )

@@ -1,31 +1,36 @@
 """Colour the validation crops and measure the result.
 
-The truth's features, and the scores of the grey pictures themselves, are the same for all trials of
-a study: they are computed once and kept in a file that the trials share. Axis letters: b batch,
-h height, w width.
+Distances are taken from the truth of the same crops, and from the truth of other pictures: crops of
+the training split by the same rule and, where there are as many, in the same number. The truth's
+features and the scores of the grey pictures themselves are the same for all trials of a study and
+for its other studies: they are computed once on a machine. Axis letters: b batch, h height, w
+width, d length of a feature.
 """
 
-import hashlib
 import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from raycolor import checkpoint, color
+from raycolor import color
 from raycolor.config import TrialConfig
 from raycolor.crops import fixed_crops
 from raycolor.data import PreparedData, SplitName
-from raycolor.errors import CheckpointError, DataError
+from raycolor.errors import DataError
 from raycolor.metrics.extractor import FeatureExtractor, build_extractor
 from raycolor.metrics.frechet import FeatureStatistics, feature_statistics, frechet_distance
-from raycolor.metrics.pixels import colorfulness, psnr
+from raycolor.metrics.pixels import colorfulness, psnr, ssim
+from raycolor.metrics.weights import fingerprint
+from raycolor.truth import Known, known
 
+SCORING = 1
+"""Raised when a score is computed in another way, so that none of the kept ones is used."""
 NUM_SHOWN = 8
 """Validation pictures that are shown to people, fixed by index before any training."""
 
@@ -38,7 +43,8 @@ class Evaluation:
     """Scores of one generator, and its pictures for people."""
 
     scores: dict[str, float]
-    """The Fréchet distance under its name, `psnr` and `colorfulness`."""
+    """The Fréchet distances under their names, `psnr`, `ssim`, `colorfulness`; and their numbers of
+    pictures: `evaluation_images` are coloured, `disjoint_images` are the truth of others."""
     shown: UInt8[Tensor, "b 3 h w"]
     """The pictures for people, coloured: `NUM_SHOWN`, or fewer if there are fewer."""
     seconds: float
@@ -74,7 +80,7 @@ class Evaluator:
             prepared: the data set.
             split: where the crops come from.
             device: where to compute.
-            cache: folder for the truth's features; None keeps nothing.
+            cache: folder for what is known of the truth; None keeps nothing.
 
         Raises:
             DataError: the split gives a single crop.
@@ -82,31 +88,20 @@ class Evaluator:
         """
         self._config = config
         self._device = device
-        self.truth, self.sources = fixed_crops(
-            prepared.pictures(split), config.data, number=config.evaluation.images
-        )
+        self._prepared = prepared
+        self._cache = cache
+        self.truth, self.sources = self._crops(split)
         if len(self.truth) < 2:
             raise DataError(
                 f"{prepared.path}: {split} gives 1 crop, but a Fréchet distance needs at least 2; "
                 "prepare more pictures"
             )
-        self._extractor: FeatureExtractor = build_extractor(
-            config.evaluation.extractor, size=config.evaluation.extractor_size
-        ).to(device)
+        self._extractor: FeatureExtractor = build_extractor(config.evaluation).to(device)
+        self._weights = fingerprint(config.evaluation)
         self._shown = _spread(self.sources)
-        self.references: dict[str, dict[str, float]] = {}
-        path = cache / f"reference_{split}_{self._key(prepared)}.safetensors" if cache else None
-        features = None
-        if path is not None and path.is_file():
-            features, self.references = _read_reference(path)
-        if features is None:
-            features = self._features(self.truth)
-            self._statistics = feature_statistics(features)
-            self.references = self._reference_scores()
-            if path is not None:
-                checkpoint.save_tensors(path, {"features": features}, self.references)
-        else:
-            self._statistics = feature_statistics(features)
+        self._statistics = feature_statistics(self._true_features(split, self.truth))
+        self._others = self._truth_of_others()
+        _, self.references = self._known({"references": split, "scoring": SCORING}, self._scored)
 
     @torch.no_grad()
     def evaluate(self, colorize: Colorizer) -> Evaluation:
@@ -123,8 +118,11 @@ class Evaluator:
         statistics: FeatureStatistics = feature_statistics(self._features(rgb_u8))
         scores = {
             self._config.fid_key: frechet_distance(statistics, self._statistics),
+            **self._disjoint(statistics),
             "psnr": _finite_mean(psnr(rgb_u8, self.truth)),
+            "ssim": float(ssim(rgb_u8, self.truth).mean()),
             "colorfulness": float(colorfulness(rgb_u8).mean()),
+            **self._numbers(),
         }
         return Evaluation(
             scores=scores, shown=rgb_u8[self._shown], seconds=perf_counter() - started
@@ -139,29 +137,69 @@ class Evaluator:
         """The pictures for people, in their own colours."""
         return self.truth[self._shown]
 
-    def _reference_scores(self) -> dict[str, dict[str, float]]:
+    def _crops(self, split: SplitName) -> tuple[UInt8[Tensor, "b 3 h w"], tuple[str, ...]]:
+        return fixed_crops(
+            self._prepared.pictures(split),
+            self._config.data,
+            number=self._config.evaluation.images,
+        )
+
+    def _truth_of_others(self) -> FeatureStatistics | None:
+        """Prepare the training split's truth; None if it gives a single crop."""
+        crops, _ = self._crops("train")
+        return None if len(crops) < 2 else feature_statistics(self._true_features("train", crops))
+
+    def _true_features(
+        self, split: SplitName, crops: UInt8[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b d"]:
+        tensors, _ = self._known({"features": split}, lambda: self._named_features(crops))
+        return tensors["features"]
+
+    def _named_features(self, rgb_u8: Tensor) -> Known:
+        return {"features": self._features(rgb_u8)}, {}
+
+    def _scored(self) -> Known:
+        """Score the references."""
         number = {"crops": float(len(self.truth))}
         truth = {
             self._config.fid_key: 0.0,
+            **self._disjoint(self._statistics),
+            "ssim": 1.0,
             "colorfulness": float(colorfulness(self.truth).mean()),
+            **self._numbers(),
         }
-        return {"gray": self.evaluate(gray).scores | number, "truth": truth | number}
+        return {}, {"gray": self.evaluate(gray).scores | number, "truth": truth | number}
+
+    def _disjoint(self, statistics: FeatureStatistics) -> dict[str, float]:
+        """Measure the distance from the truth of other pictures, where there are any."""
+        if self._others is None:
+            return {}
+        return {self._config.disjoint_key: frechet_distance(statistics, self._others)}
+
+    def _numbers(self) -> dict[str, float]:
+        numbers = {"evaluation_images": float(len(self.truth))}
+        if self._others is not None:
+            numbers["disjoint_images"] = float(len(self._others.centered))
+        return numbers
 
     def _features(self, rgb_u8: Tensor) -> Tensor:
         batches = rgb_u8.split(self._config.evaluation.batch_size)
         return torch.cat([self._extractor(batch.to(self._device)).cpu() for batch in batches])
 
-    def _key(self, prepared: PreparedData) -> str:
-        """Name all that determines the features."""
-        parts = (
-            prepared.fingerprint,
-            self._config.data.size,
-            self._config.data.smallest_crop,
-            len(self.truth),
-            self._config.evaluation.extractor,
-            self._config.evaluation.extractor_size,
-        )
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    def _known(self, what: Mapping[str, Any], compute: Callable[[], Known]) -> Known:
+        """Read what is kept of this data set and this extractor, or compute it."""
+        key = {
+            **what,
+            "data": self._prepared.fingerprint,
+            "size": self._config.data.size,
+            "smallest_crop": self._config.data.smallest_crop,
+            "extractor": self._config.evaluation.extractor,
+            "weights": self._weights,
+            "side": self._extractor.size,
+            "images": self._config.evaluation.images,
+            "batch_size": self._config.evaluation.batch_size,
+        }
+        return known(self._cache, key, self._device, compute)
 
 
 def _spread(sources: tuple[str, ...]) -> list[int]:
@@ -175,18 +213,6 @@ def _spread(sources: tuple[str, ...]) -> list[int]:
     indices = list(first.values())
     number = min(NUM_SHOWN, len(indices))
     return [indices[round(i * (len(indices) - 1) / max(1, number - 1))] for i in range(number)]
-
-
-def _read_reference(
-    path: Path,
-) -> tuple[Tensor | None, dict[str, dict[str, float]]]:
-    """Read kept features; a damaged file is set aside, and they are computed again."""
-    try:
-        tensors, about = checkpoint.load_tensors(path)
-    except CheckpointError:
-        path.replace(path.with_name(f"{path.name}.damaged-{os.getpid()}"))
-        return None, {}
-    return tensors["features"], about
 
 
 def _finite_mean(values: Tensor) -> float:

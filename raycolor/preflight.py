@@ -1,7 +1,8 @@
 """What is checked before the first trial starts: the data set, whether it fits, and weights.
 
-This module imports neither torch nor ray, so that what is missing is said at once; torch only where
-downloaded weights are tried on their networks.
+This module imports neither torch nor ray, so that what is missing is said at once. Downloaded
+weights are tried on their networks, which takes torch, and of a network of timm as extractor timm
+has to be asked where its weights are.
 """
 
 import math
@@ -11,9 +12,19 @@ from itertools import islice
 from pathlib import Path
 
 from raycolor.backbones import ENCODERS
-from raycolor.config import BATCH, BUDGET, FROZEN, PRETRAINING, REPORT, SIZE
+from raycolor.config import (
+    BATCH,
+    BUDGET,
+    EXTRACTOR_SIZES,
+    FROZEN,
+    PRETRAINING,
+    REPORT,
+    SIZE,
+    EvaluationConfig,
+)
 from raycolor.data import PHOTOS, PreparedData, open_prepared, verify
 from raycolor.errors import ConfigError, DataError, WeightsError
+from raycolor.metrics.weights import fetch
 from raycolor.plan import BUILT_IN, Plan
 from raycolor.problems import listed
 from raycolor.spaces.samples import SIZES, fitting_sizes, possible_values, possible_weights
@@ -35,8 +46,12 @@ FEWEST_VALIDATION = 2
 """A Fréchet distance needs a covariance, and that needs two pictures."""
 
 
-def check_before_trials(plan: Plan) -> str:
+def check_before_trials(plan: Plan, tell: Callable[[str], None] | None = None) -> str:
     """Check what trials will need, and return the fingerprint of the data.
+
+    Args:
+        plan: of the study.
+        tell: hears of weights that are downloaded.
 
     Raises:
         RaycolorError: what is missing or does not fit, and the remedy.
@@ -44,6 +59,7 @@ def check_before_trials(plan: Plan) -> str:
     data = check_data(plan)
     verify(data)
     efficientnet_lite0_path()
+    _check_extractor(plan.base.evaluation, tell)
     return data.fingerprint
 
 
@@ -84,6 +100,20 @@ def find_pretrained(
     if problems:
         raise WeightsError("\n".join(problems))
     return weights_fingerprints(found), contents
+
+
+def _check_extractor(evaluation: EvaluationConfig, tell: Callable[[str], None] | None) -> None:
+    """Get the extractor's weights, and see that they are its own.
+
+    Raises:
+        RaycolorError: they are missing, or do not fit.
+    """
+    fetch(evaluation, tell)
+    if evaluation.extractor not in EXTRACTOR_SIZES:
+        # Of these files no content is known beforehand. torch is here already, with timm.
+        from raycolor.metrics.extractor import build_extractor
+
+        build_extractor(evaluation)
 
 
 def check_data(plan: Plan) -> PreparedData:

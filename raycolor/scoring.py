@@ -20,6 +20,7 @@ def score_generators(
     *,
     split: SplitName,
     device: torch.device | None = None,
+    cache: Path | None = None,
 ) -> dict[str, dict[str, float]]:
     """Score generators as their trials were scored, on another split.
 
@@ -29,6 +30,7 @@ def score_generators(
         prepared: the data set.
         split: whose crops are coloured.
         device: where to compute; the first GPU if there is one, else the CPU.
+        cache: folder for what is known of the truth; None keeps nothing.
 
     Returns:
         Scores by name, and those of `gray` and `truth`.
@@ -55,7 +57,7 @@ def score_generators(
             ab_unit: Tensor = generator(l_unit)
             return ab_unit
 
-        evaluator = Evaluator(config, prepared, split=split, device=device)
+        evaluator = Evaluator(config, prepared, split=split, device=device, cache=cache)
         scores[name] = evaluator.evaluate(colorize).scores
         scores |= {key: dict(value) for key, value in evaluator.references.items()}
     return scores

@@ -157,9 +157,10 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
     from raycolor.preflight import check_before_trials, find_pretrained
 
     # Before Ray and torch are imported, which takes seconds.
-    fingerprint = check_before_trials(plan)
+    fingerprint = check_before_trials(plan, complain)
     weights, contents = find_pretrained(plan, complain)
     from raycolor.environment import describe_environment
+    from raycolor.metrics.weights import extractor_fingerprint
     from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import Engine
     from raycolor.study.live import LiveView
@@ -170,7 +171,7 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
 
     environment = {
         **describe_environment(),
-        "weights": weights,
+        "weights": {**weights, **extractor_fingerprint(plan.base.evaluation)},
         "command": _command(sys.argv[1:]),
     }
     with open_journal(plan, tell=complain) as journal, publishing(plan, tell=complain):

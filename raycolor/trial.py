@@ -75,7 +75,8 @@ def train(
         folder: where checkpoints, the best generator and pictures go. A run that finds its own
             checkpoint there goes on from it, and first repeats the report of that point. None
             keeps nothing.
-        cache: folder for what several runs share (the truth's features).
+        cache: folder for what is known of the truth, which runs share (`truth.truth_folder()` is
+            this machine's); None keeps nothing.
         device: where to train; the first GPU if there is one, else the CPU.
         pictures_at: image counts at which `samples_<images>.png` is written.
         saved: called after each checkpoint, when all that it speaks of lies in the folder; its time

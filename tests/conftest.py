@@ -5,6 +5,7 @@ import jaxtyping
 import pytest
 import torch
 
+from raycolor.cache import VARIABLE
 from raycolor.data import PreparedData, write_prepared
 from tests import toy
 from tests.toy import TinyConfig
@@ -13,6 +14,14 @@ from tests.toy import TinyConfig
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests fetch and compute out of the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

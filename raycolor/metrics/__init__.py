@@ -1,1 +1,1 @@
-"""What a report measures: Fréchet distance, PSNR and colorfulness."""
+"""What a report measures: Fréchet distances, PSNR, SSIM and colorfulness."""

@@ -4,19 +4,36 @@ Axis letters: n m numbers of pictures, d length of a feature.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FeatureStatistics:
-    """What the distance needs of one set of features, in float64."""
+    """What the distance needs of one set of features, in float64.
+
+    Matrices of d x d are computed when they are first asked for, and kept: one set may be compared
+    with several others.
+    """
 
     mean: Float[Tensor, " d"]
     centered: Float[Tensor, "n d"]
     """Features less their mean, divided by sqrt(n - 1): its Gram matrix is the covariance."""
+
+    @cached_property
+    def covariance(self) -> Float[Tensor, "d d"]:
+        """The unbiased covariance."""
+        return self.centered.T @ self.centered
+
+    @cached_property
+    def root(self) -> Float[Tensor, "d d"]:
+        """The symmetric square root of the covariance."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        return root
 
 
 def feature_statistics(features: Float[Tensor, "n d"]) -> FeatureStatistics:
@@ -48,8 +65,6 @@ def frechet_distance(x: FeatureStatistics, y: FeatureStatistics) -> float:
     if min(len(x.centered), len(y.centered)) < dimension:
         cross = torch.linalg.svdvals(x.centered @ y.centered.T).sum()
     else:
-        values, vectors = torch.linalg.eigh(x.centered.T @ x.centered)
-        root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-        product = root @ (y.centered.T @ y.centered) @ root
+        product = x.root @ y.covariance @ x.root
         cross = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
     return float(shift + spread - 2 * cross)

@@ -101,7 +101,8 @@ def _clash_problems(space: Space, unsettled: frozenset[str]) -> Iterator[Problem
             by_rule.setdefault(key, []).append(clash)
     for (path, _, by_batch), group in by_rule.items():
         clash = group[0]
-        number = clash.value if isinstance(clash.value, int) else 0
+        given = clash.value
+        number = given if isinstance(given, int) else 0
         if by_batch:
             divisors = sorted({clash.divisor for clash in group if clash.divisor})
             clash = replace(
@@ -115,8 +116,8 @@ def _clash_problems(space: Space, unsettled: frozenset[str]) -> Iterator[Problem
             clash = replace(clash, remedy=_size_remedy(space, number))
         section = "search" if path in space.search else "fixed"
         named = path in space.search or path in space.fixed
-        given = shown(clash.value) if named else f"{shown(clash.value)}, the default,"
-        yield Problem((section, path), f"{given} {clash.reason}; {clash.remedy}")
+        what = shown(given) if named else f"{shown(given)}, the default,"
+        yield Problem((section, path), f"{what} {clash.reason}; {clash.remedy}")
 
 
 def _length_remedy(space: Space, path: str, length: Scalar) -> str:

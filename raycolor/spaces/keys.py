@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from raycolor.config import FilePath, TrialConfig
+from raycolor.config import Text, TrialConfig
 from raycolor.problems import as_yaml, listed, shown
 from raycolor.spaces.domains import Choice, Int, LogUniform, Scalar, Uniform
 from raycolor.spaces.space import StudySettings
@@ -22,7 +22,14 @@ from raycolor.spaces.yaml_text import parse_value
 
 RESERVED = ("seed", "pretraining.seed")
 """Settings of a trial that the study gives."""
-SHARED = ("budget.images", "budget.report_every")
+SHARED = (
+    "budget.images",
+    "budget.report_every",
+    "evaluation.images",
+    "evaluation.extractor",
+    "evaluation.extractor_size",
+    "evaluation.extractor_weights",
+)
 """Settings that must be the same in all trials, or trials could not be compared."""
 KINDS: Mapping[str, type[BaseModel]] = {
     "uniform": Uniform,
@@ -96,8 +103,8 @@ class Key:
     path: str
     numbers: Numbers | None
     words: tuple[str, ...]
-    files: tuple[str, ...]
-    """Endings of the files whose paths it takes; none if it takes no path."""
+    text: Text | None = None
+    """What it takes beside words; None if it takes no text of one's own."""
     boolean: bool
     nullable: bool
     required: bool
@@ -115,8 +122,7 @@ class Key:
         many = len(self.words) > MOST_WORDS and not in_full
         texts += self.words[:FIRST_WORDS] if many else self.words
         texts += [f"{len(self.words) - FIRST_WORDS} others {LISTS_ALL}"] if many else []
-        endings = listed(self.files, last="or")
-        texts += [f"the path of a file that ends in {endings}"] if self.files else []
+        texts += [self.text.noun] if self.text else []
         text = listed(texts, last="or", most=len(texts))
         return f"{text}, or null" if self.nullable else text
 
@@ -163,10 +169,17 @@ class Key:
             return "is not whole"
         return None
 
+    def _takes(self, value: str) -> bool:
+        """Tell whether a text of one's own is possible."""
+        if self.text is None or not value.strip():
+            return False
+        return self.text.takes is None or self.text.takes(value)
+
     def _text_problem(self, value: str) -> str | None:
-        if value in self.words or self._names_file(value):
+        if value in self.words or self._takes(value):
             return None
-        if near := nearest(value, self.words):
+        known = self.text.names() if self.text and self.text.names else ()
+        if near := nearest(value, [*self.words, *sorted(known)]):
             many = len(self.words) > MOST_WORDS
             meant = listed(near, last="or") if many else near[0]
             return (
@@ -174,15 +187,12 @@ class Key:
             )
         if self.boolean and value.lower() in _YES | _NO:
             return f"{shown(value)} is text; write {as_yaml(value.lower() in _YES)}"
-        plain = parse_value(value) if value.isprintable() else value
+        plain = parse_value(value) if value.isprintable() and value.strip() else value
         if not isinstance(plain, str | list | dict) and self.problem(plain) is None:
             return f"{shown(value)} is text; write {value.strip()} without quotes"
         return (
             f"{shown(value)} is {'not possible' if self.words else 'text'}; take {self.allowed()}"
         )
-
-    def _names_file(self, value: str) -> bool:
-        return bool(self.files) and value.endswith(self.files)
 
 
 @cache
@@ -228,24 +238,24 @@ def _key(path: str, item: FieldInfo) -> Key:
     parts = get_args(item.annotation) if _is_union(item.annotation) else (item.annotation,)
     numbers, boolean = None, False
     words: list[str] = []
-    files: tuple[str, ...] = ()
+    text: Text | None = None
     for part in parts:
         base, *metadata = get_args(part) if get_origin(part) is Annotated else (part,)
         if get_origin(base) is Literal:
             words += get_args(base)
-        elif base is str and (marks := [mark for mark in metadata if isinstance(mark, FilePath)]):
-            files = marks[0].endings
         elif base is bool:
             boolean = True
         elif base in (int, float):
             numbers = _numbers([*item.metadata, *metadata], whole=base is int)
+        elif base is str and (marks := [mark for mark in metadata if isinstance(mark, Text)]):
+            (text,) = marks
         elif base is not type(None):
             raise TypeError(f"{path}: no rule says how {base} is checked and described")
     return Key(
         path=path,
         numbers=numbers,
         words=tuple(words),
-        files=files,
+        text=text,
         boolean=boolean,
         nullable=type(None) in parts,
         required=item.is_required(),

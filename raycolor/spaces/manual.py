@@ -117,7 +117,7 @@ def _values(key: Key) -> str:
     many = len(key.words) > MOST_WORDS
     texts = [f"`{word}`" for word in (key.words[:FIRST_WORDS] if many else key.words)]
     texts += [f"{len(key.words) - len(texts)} more (`--keys`)"] if many else []
-    texts += ["the path of a file"] if key.files else []
+    texts += [key.text.noun] if key.text else []
     texts += ["bool"] if key.boolean else []
     if key.numbers is not None:
         texts.append(f"{'int' if key.numbers.whole else 'float'}{_bounds(key.numbers)}")

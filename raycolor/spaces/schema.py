@@ -5,7 +5,6 @@ the whole file, such as sizes that its networks take, `python -m raycolor.search
 """
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,9 +99,10 @@ def _value(key: Key) -> Schema:
     """The values of a key, with what an editor shows beside them."""
     options: list[Schema] = [_numbers(key.numbers)] if key.numbers else []
     options += [{"enum": list(key.words)}] if key.words else []
-    if key.files:
-        endings = "|".join(re.escape(ending) for ending in key.files)
-        options.append({"type": "string", "pattern": f"({endings})$"})
+    if key.text and key.text.pattern:
+        options.append({"type": "string", "pattern": key.text.pattern})
+    elif key.text:
+        options.append({"type": "string", "minLength": 1})
     options += [{"type": "boolean"}] if key.boolean else []
     options += [{"type": "null"}] if key.nullable else []
     values = options[0] if len(options) == 1 else {"anyOf": options}

@@ -22,6 +22,8 @@ from raycolor.study.state import Status
 METRICS = ("generator_loss", "psnr", "colorfulness")
 """Columns after the objective: those that a trial has in its pretraining too, since TensorBoard
 draws no line for a trial that lacks one."""
+CONSTANT = ("evaluation_images", "disjoint_images")
+"""Numbers of a report that are the same in all of them, so that a curve says nothing."""
 
 
 def experiment(plan: Plan) -> Summary:

@@ -102,7 +102,7 @@ class TensorBoardView:
             Summary.Value(tag=tag, simple_value=value)
             for tag, value in report.metrics.items()
             # TensorBoard draws a curve's last finite value; a gap says more than a zero.
-            if math.isfinite(value)
+            if math.isfinite(value) and tag not in hparams.CONSTANT
         ]
         summary = Summary(value=values)
         if report.decision.rung is not None:

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from raycolor import storage
 from raycolor.files import replacing, write_text
+from raycolor.metrics.weights import extractor_entry
 from raycolor.plan import Plan
 from raycolor.study.best import write_best
 from raycolor.study.engine import Event
@@ -151,7 +152,7 @@ def provenance(state: StudyState) -> dict[str, Any]:
     extractor = setting("evaluation.extractor")
     return {
         **session.environment,
-        "extractor": {"name": extractor, "sha256": weights.get(str(extractor))},
+        "extractor": {"name": extractor, "sha256": weights.get(extractor_entry(str(extractor)))},
         "data_fingerprint": session.identity["fingerprint"],
         "study_seed": session.plan["seed"],
         "determinism": setting("determinism"),

@@ -10,6 +10,7 @@ from rich.console import Console
 from raycolor.data import PHOTOS, open_prepared
 from raycolor.environment import describe_environment
 from raycolor.errors import CheckpointError, Diverged, RaycolorError
+from raycolor.metrics.weights import extractor_fingerprint
 from raycolor.plan import BUILT_IN
 from raycolor.preflight import check_before_trials, find_pretrained, open_data
 from raycolor.training.job import LOCK, Job, check_same_data, write_job
@@ -47,11 +48,10 @@ def train_alone(job: Job, console: Console) -> None:
 
 def _train(job: Job, console: Console) -> list[Row]:
     # Before torch is imported, which takes seconds.
-    fingerprint = check_before_trials(job.plan)
+    fingerprint = check_before_trials(job.plan, lambda text: console.print(text, markup=False))
     check_same_data(job, fingerprint)
-    weights, contents = find_pretrained(
-        job.plan, lambda text: console.print(text, markup=False, highlight=False)
-    )
+    weights, contents = find_pretrained(job.plan, lambda text: console.print(text, markup=False))
+    weights |= extractor_fingerprint(job.config.evaluation)
     environment = {**describe_environment(), "weights": weights}
     write_job(job, fingerprint, environment)
     console.print(job.describe() + "\n", markup=False)
@@ -59,6 +59,7 @@ def _train(job: Job, console: Console) -> list[Row]:
     import torch
 
     from raycolor.trial import train
+    from raycolor.truth import truth_folder
 
     if job.source:
         machine = Machine(
@@ -81,7 +82,7 @@ def _train(job: Job, console: Console) -> list[Row]:
         config,
         prepared,
         folder=job.folder,
-        cache=job.folder,
+        cache=truth_folder(),
         pictures_at={*job.plan.rungs, config.budget.images},
         weights=contents,
     ):

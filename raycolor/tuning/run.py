@@ -92,7 +92,6 @@ def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = 
                 data=None if plan.data == BUILT_IN else plan.data,
                 folder=str((plan.folder / "checkpoints" / name).resolve()),
                 address=None if shared is None else below(shared, f"checkpoints/{name}"),
-                cache=str((plan.folder / "checkpoints").resolve()),
                 rungs=plan.rungs,
                 threads=shares.cpus,
                 silence_seconds=plan.space.study.guards.silence_seconds,

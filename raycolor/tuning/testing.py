@@ -47,10 +47,14 @@ def _score(
 
     from raycolor.data import PHOTOS, open_prepared
     from raycolor.scoring import score_generators
+    from raycolor.truth import truth_folder
 
     torch.set_num_threads(threads)
     prepared = open_prepared(PHOTOS if data is None else Path(data))
     kept = Mirror(Path(folder) if address is None else mirror_of(address), address)
     return score_generators(
-        {name: kept.fetch(path) for name, path in files.items()}, prepared, split="test"
+        {name: kept.fetch(path) for name, path in files.items()},
+        prepared,
+        split="test",
+        cache=truth_folder(),
     )

@@ -44,8 +44,6 @@ class Assignment:
     address: str | None
     """The same on shared storage, where the study lies there; `folder` is of the driver's machine
     then, and a worker takes its own for this address."""
-    cache: str
-    """What all trials of the study share."""
     rungs: tuple[int, ...]
     threads: int
     silence_seconds: float | None
@@ -160,6 +158,7 @@ def _reports(
     from raycolor.config import TrialConfig
     from raycolor.data import PHOTOS, open_prepared
     from raycolor.trial import train
+    from raycolor.truth import truth_folder
 
     torch.set_num_threads(assignment.threads)
     folder, files = _folder(assignment), None
@@ -171,7 +170,7 @@ def _reports(
         TrialConfig.model_validate(assignment.config),
         prepared,
         folder=folder,
-        cache=Path(assignment.cache) if files is None else folder.parent,
+        cache=truth_folder(),
         pictures_at=assignment.rungs,
         saved=None if files is None else files.push,
         weights=weights,

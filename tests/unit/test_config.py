@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from raycolor.config import (
+    EvaluationConfig,
     TrialConfig,
     flattened,
     generator_depth,
@@ -269,8 +270,47 @@ def test_a_length_of_freezing_clashes_with_no_length_of_pretraining(
         tiny_config({"pretraining.images": images, "pretraining.frozen_images": 32})
 
 
-def test_fid_key_names_the_extractor(tiny_config: TinyConfig) -> None:
-    assert tiny_config().fid_key == "fd_efficientnet_lite0"
+@pytest.mark.parametrize(
+    ("extractor", "key"),
+    [
+        ("efficientnet_lite0", "fd_efficientnet_lite0"),
+        ("inception_v3", "fid"),
+        ("resnet50", "fd_resnet50"),
+        ("resnet50.a1_in1k", "fd_resnet50.a1_in1k"),
+    ],
+)
+def test_fid_key_names_the_extractor(tiny_config: TinyConfig, extractor: str, key: str) -> None:
+    config = tiny_config({"evaluation.extractor": extractor, "evaluation.extractor_size": None})
+    assert (config.fid_key, config.disjoint_key) == (key, f"{key}_disjoint")
+
+
+def test_extractors_size_is_settled_where_it_can_be() -> None:
+    sizes = {
+        extractor: EvaluationConfig(extractor=extractor).extractor_size
+        for extractor in ("efficientnet_lite0", "inception_v3", "resnet50")
+    }
+    assert sizes == {"efficientnet_lite0": 128, "inception_v3": 299, "resnet50": None}
+    assert EvaluationConfig().extractor_size == 128
+    assert EvaluationConfig(extractor_size=64).extractor_size == 64
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"evaluation.extractor": "inception_v3", "evaluation.extractor_size": 128},
+            r"evaluation\.extractor_size: 128 is not the side .* FID; take 299, or null",
+        ),
+        (
+            {"evaluation.extractor_weights": "some.pth"},
+            r"extractor_weights: some\.pth has no use .* come with raycolor; take null",
+        ),
+        ({"evaluation.extractor": "resnet5o"}, "'resnet5o' is no network of timm"),
+    ],
+)
+def test_extractors_that_cannot_be(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TrialConfig.model_validate(nested(values))
 
 
 def test_configuration_and_data_are_checked_without_torch() -> None:

@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from raycolor import evaluation
 from raycolor.color import rgb_to_unit, unit_to_rgb
-from raycolor.config import TrialConfig
+from raycolor.config import EvaluationConfig, TrialConfig
 from raycolor.crops import fixed_crops
 from raycolor.data import PreparedData, write_prepared
 from raycolor.errors import DataError
 from raycolor.evaluation import NUM_SHOWN, Colorizer, Evaluator, gray
 from raycolor.metrics.extractor import FeatureExtractor, build_extractor
 from raycolor.metrics.frechet import feature_statistics, frechet_distance
-from raycolor.metrics.pixels import colorfulness, psnr
+from raycolor.metrics.pixels import colorfulness, psnr, ssim
 from tests.toy import TinyConfig, smooth_picture, toy_splits
 
 CPU = torch.device("cpu")
@@ -63,15 +64,25 @@ def test_scores_are_the_metrics_of_colored_and_true_crops(
     found = evaluator.evaluate(warm)
     l_unit, _ = rgb_to_unit(truth)
     colored = unit_to_rgb(l_unit, warm(l_unit))
-    extractor = build_extractor("efficientnet_lite0", size=32)
-    distance = frechet_distance(
-        feature_statistics(extractor(colored)), feature_statistics(extractor(truth))
+    extractor = build_extractor(EvaluationConfig(extractor_size=32))
+    others, names = fixed_crops(prepared.pictures("train"), config.data, number=6)
+    assert all(name.startswith("train") for name in names)
+    of_colored, of_truth, of_others = (
+        feature_statistics(extractor(crops)) for crops in (colored, truth, others)
     )
     assert found.scores == {
-        KEY: pytest.approx(distance, rel=1e-6),
+        KEY: pytest.approx(frechet_distance(of_colored, of_truth), rel=1e-6),
+        f"{KEY}_disjoint": pytest.approx(frechet_distance(of_colored, of_others), rel=1e-6),
         "psnr": pytest.approx(float(psnr(colored, truth).mean())),
+        "ssim": pytest.approx(float(ssim(colored, truth).mean())),
         "colorfulness": pytest.approx(float(colorfulness(colored).mean())),
+        "evaluation_images": 6.0,
+        "disjoint_images": 6.0,
     }
+    truth_scores = evaluator.references["truth"]
+    assert truth_scores[f"{KEY}_disjoint"] == pytest.approx(
+        frechet_distance(of_truth, of_others), rel=1e-6
+    )
     assert found.seconds > 0
 
 
@@ -182,9 +193,9 @@ class TestCache:
         extracted: list[int],
     ) -> None:
         first = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
-        assert sum(extracted) == 8  # truth and grey
+        assert sum(extracted) == 12  # truth, truth of others, and grey
         second = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
-        assert sum(extracted) == 8
+        assert sum(extracted) == 12
         assert second.references == first.references
         assert second.evaluate(warm).scores == first.evaluate(warm).scores
 
@@ -194,8 +205,10 @@ class TestCache:
             ({"evaluation.images": 5}, True),
             ({"evaluation.extractor_size": 64}, True),
             ({"data.size": 16, "generator.depth": 4}, True),
+            # Sums in another order have other last bits.
+            ({"evaluation.batch_size": 3}, True),
             # What has no influence on the features shares them.
-            ({"seed": 5, "losses.l1_lambda": 1.0, "evaluation.batch_size": 3}, False),
+            ({"seed": 5, "losses.l1_lambda": 1.0, "generator.width": 8}, False),
         ],
     )
     def test_features_are_shared_where_they_are_the_same(
@@ -220,15 +233,77 @@ class TestCache:
         test = Evaluator(config, prepared, split="test", device=CPU, cache=tmp_path)
         assert test.references != validation.references
 
-    def test_damaged_features_are_set_aside(
+    def test_test_and_validation_share_the_truth_of_others(
+        self,
+        tiny_config: TinyConfig,
+        prepared: PreparedData,
+        tmp_path: Path,
+        extracted: list[int],
+    ) -> None:
+        config: TrialConfig = tiny_config()
+        Evaluator(config, prepared, device=CPU, cache=tmp_path)
+        extracted.clear()
+        Evaluator(config, prepared, split="test", device=CPU, cache=tmp_path)
+        assert sum(extracted) == 8  # truth and grey
+
+    def test_scores_have_the_same_bits_with_and_without(
         self, tiny_config: TinyConfig, prepared: PreparedData, tmp_path: Path
     ) -> None:
+        plain = Evaluator(tiny_config(), prepared, device=CPU)
+        Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        kept = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        assert kept.references == plain.references
+        assert kept.evaluate(warm).scores == plain.evaluate(warm).scores
+
+    @pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+    def test_damaged_features_are_computed_again(
+        self,
+        tiny_config: TinyConfig,
+        prepared: PreparedData,
+        tmp_path: Path,
+        extracted: list[int],
+        damage: str,
+    ) -> None:
         first = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
-        (path,) = tmp_path.iterdir()
-        contents = bytearray(path.read_bytes())
-        contents[-1] ^= 1
-        path.write_bytes(contents)
+        whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        assert len(whole) == 3
+        for path, content in whole.items():
+            flipped = bytearray(content)
+            flipped[-1] ^= 1
+            damaged = {"flip": bytes(flipped), "cut": content[:-1], "empty": b""}
+            path.write_bytes(damaged[damage])
+        extracted.clear()
         second = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
         assert second.references == first.references
-        assert path.is_file()
-        assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+        assert sum(extracted) == 12
+        assert set(tmp_path.iterdir()) == set(whole)
+        extracted.clear()
+        third = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
+        assert third.references == first.references
+        assert not extracted
+
+
+def test_distance_from_others_needs_others(tiny_config: TinyConfig, tmp_path: Path) -> None:
+    splits = toy_splits(32, counts={"train": 1, "validation": 4, "test": 2})
+    data = write_prepared(tmp_path, splits, name="toy", source="drawn")
+    evaluator = Evaluator(tiny_config(), data, device=CPU)
+    scores = evaluator.evaluate(warm).scores
+    for found in (scores, *evaluator.references.values()):
+        assert not [name for name in found if "disjoint" in name]
+        assert found["evaluation_images"] == 4.0
+
+
+def test_inception_gives_the_fid(
+    tiny_config: TinyConfig, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(_: EvaluationConfig) -> FeatureExtractor:
+        # The weights are a download; what is tested is under which names its distances stand.
+        return FeatureExtractor(torch.nn.Flatten(), size=4)
+
+    monkeypatch.setattr(evaluation, "build_extractor", build)
+    monkeypatch.setattr(evaluation, "fingerprint", lambda _: "0" * 64)
+    config = tiny_config(
+        {"evaluation.extractor": "inception_v3", "evaluation.extractor_size": None}
+    )
+    scores = Evaluator(config, prepared, device=CPU).evaluate(warm).scores
+    assert {name for name in scores if name.startswith(("fid", "fd_"))} == {"fid", "fid_disjoint"}

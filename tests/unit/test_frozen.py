@@ -9,7 +9,7 @@ from torch import Tensor
 
 from raycolor import evaluation
 from raycolor.checkpoint import load_tensors
-from raycolor.config import TrialConfig
+from raycolor.config import EvaluationConfig, TrialConfig
 from raycolor.data import PreparedData
 from raycolor.metrics.extractor import build_extractor
 from raycolor.run_folder import CHECKPOINT
@@ -33,9 +33,9 @@ SMALL: dict[str, Any] = {
 @pytest.fixture(autouse=True, scope="module")
 def _one_extractor() -> Any:
     # It is frozen, so all runs may share it.
-    shared = build_extractor("efficientnet_lite0", size=32)
+    shared = build_extractor(EvaluationConfig(extractor_size=32))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "build_extractor", lambda name, size: shared)
+        patch.setattr(evaluation, "build_extractor", lambda config: shared)
         yield
 
 

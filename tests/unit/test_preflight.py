@@ -393,3 +393,32 @@ search:
 """
     wanted = possible_weights(make(tmp_path, text).space)
     assert set(wanted) == {(name, "imagenet") for name in names}
+
+
+def test_weights_of_an_extractor_are_found_before_the_first_trial(
+    tmp_path: Path, prepared: PreparedData
+) -> None:
+    fixed = (
+        "fixed: {data.size: 32, budget.batch_size: 8, evaluation.extractor: %s, "
+        "evaluation.extractor_weights: %s}"
+    )
+    missing = tmp_path / "none.pth"
+    for extractor in ("inception_v3", "test_resnet"):
+        plan = make(tmp_path, fixed % (extractor, missing), data=prepared.path)
+        with pytest.raises(WeightsError, match=r"extractor_weights: .*none\.pth: there is no such"):
+            check_before_trials(plan)
+    # A network whose weights nobody vouches for is built once, on the driver.
+    missing.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=r"none\.pth: holds no weights of test_resnet"):
+        check_before_trials(plan)
+
+
+def test_extractor_that_is_mistyped_is_told_with_the_plan(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml:1: .*'resnet5o'.* did you mean resnet50\?"):
+        make(tmp_path, "fixed: {evaluation.extractor: resnet5o}")
+
+
+def test_all_trials_have_one_extractor(tmp_path: Path) -> None:
+    domain = "{kind: choice, values: [efficientnet_lite0, inception_v3]}"
+    with pytest.raises(ConfigError, match="must be the same in all trials"):
+        make(tmp_path, f"search: {{evaluation.extractor: {domain}}}")

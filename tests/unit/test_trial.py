@@ -37,8 +37,12 @@ EACH_REPORT = {
     "generator_l1_loss",
     KEY,
     f"{KEY}_best",
+    f"{KEY}_disjoint",
     "psnr",
+    "ssim",
     "colorfulness",
+    "evaluation_images",
+    "disjoint_images",
     *TIMES,
 }
 ADVERSARIAL_ONLY = {
@@ -188,7 +192,16 @@ class TestReports:
             wanted = EACH_REPORT | ADVERSARIAL_ONLY if ended else EACH_REPORT
             assert report.metrics.keys() == wanted
             assert report.references.keys() == {"gray", "truth"}
-            assert report.references["gray"].keys() == {KEY, "psnr", "colorfulness", "crops"}
+            assert report.references["gray"].keys() == {
+                KEY,
+                f"{KEY}_disjoint",
+                "psnr",
+                "ssim",
+                "colorfulness",
+                "evaluation_images",
+                "disjoint_images",
+                "crops",
+            }
 
     def test_losses_are_means_over_the_steps_of_their_stage(
         self, tiny_config: TinyConfig, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch

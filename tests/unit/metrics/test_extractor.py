@@ -5,13 +5,14 @@ import torch
 from skimage import data
 from torch import nn
 
+from raycolor.config import EvaluationConfig
 from raycolor.metrics.extractor import FeatureExtractor, build_extractor
 from raycolor.weights import efficientnet_lite0_state
 
 
 @pytest.fixture(scope="module")
 def extractor() -> FeatureExtractor:
-    return build_extractor("efficientnet_lite0", size=64)
+    return build_extractor(EvaluationConfig(extractor_size=64))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def test_network_still_knows_a_cat(cat: torch.Tensor) -> None:
     # Wrong weights, a wrong range or swapped channels would not.
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     network.load_state_dict(efficientnet_lite0_state())
-    features = build_extractor("efficientnet_lite0", size=224)(cat)
+    features = build_extractor(EvaluationConfig(extractor_size=224))(cat)
     best = network.classifier(features).argmax().item()
     assert best in range(281, 286)  # ImageNet's house cats
 

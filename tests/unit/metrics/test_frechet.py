@@ -1,4 +1,8 @@
+import warnings
+
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -44,6 +48,34 @@ def test_equals_torchmetrics(real: int, fake: int, length: int) -> None:
         feature_statistics(extractor(reals)), feature_statistics(extractor(fakes))
     )
     assert ours == pytest.approx(float(theirs.compute()), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "length"), [(20, 25, 64), (63, 63, 64), (64, 64, 64), (90, 300, 64)]
+)
+def test_equals_the_square_root_of_scipy(real: int, fake: int, length: int) -> None:
+    sets = [statistics(number, length, seed) for seed, number in enumerate((fake, real))]
+    means = [some.mean.numpy() for some in sets]
+    # As papers write it down: the square root of the product of two covariances.
+    covariances = [some.centered.T.numpy() @ some.centered.numpy() for some in sets]
+    with warnings.catch_warnings():
+        # Of fewer pictures than features the product is singular, and the root inexact.
+        warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
+        root = scipy.linalg.sqrtm(covariances[0] @ covariances[1])
+    expected = (
+        np.square(means[0] - means[1]).sum()
+        + sum(np.trace(c) for c in covariances)
+        - 2 * np.trace(root.real)
+    )
+    assert frechet_distance(*sets) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_is_kept_for_the_next_distance_changes_nothing() -> None:
+    x, y, z = (statistics(60, 30, seed) for seed in range(3))
+    first = frechet_distance(x, y)
+    frechet_distance(x, z)
+    assert frechet_distance(x, y) == first
+    assert frechet_distance(statistics(60, 30, 0), statistics(60, 30, 1)) == first
 
 
 REGIMES = pytest.mark.parametrize(

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from raycolor.metrics.pixels import colorfulness, psnr
+from raycolor.metrics.pixels import colorfulness, psnr, ssim
 
 
 def plain(red: int, green: int, blue: int) -> torch.Tensor:
@@ -42,6 +42,29 @@ def test_psnr_equals_scikit_image() -> None:
     np.testing.assert_allclose(psnr(predicted, truth).numpy(), expected, rtol=1e-12)
 
 
+def test_ssim_equals_scikit_image() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8, generator=generator)
+    predicted = (truth // 2 + 60).to(torch.uint8)
+    for place, (x, y) in enumerate(zip(truth.numpy(), predicted.numpy(), strict=True)):
+        # scikit-image leaves out five pixels at each edge: here, what is mirrored there.
+        mirrored = [np.pad(some / 255, ((0, 0), (5, 5), (5, 5)), mode="reflect") for some in (x, y)]
+        expected = structural_similarity(
+            *mirrored,
+            data_range=1.0,
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        assert float(ssim(predicted, truth)[place]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_ssim_of_equal_pictures_is_one() -> None:
+    truth = noise(1, 0).repeat(1, 1, 2, 2)
+    assert float(ssim(truth, truth)) == pytest.approx(1.0, abs=1e-6)
+
+
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_colorfulness_of_gray_is_zero(level: int) -> None:
     assert float(colorfulness(plain(level, level, level))) == 0.0
@@ -65,3 +88,6 @@ def test_every_picture_is_measured_by_itself() -> None:
     others = noise(4, 1)
     single = torch.cat([psnr(x[None], y[None]) for x, y in zip(pictures, others, strict=True)])
     torch.testing.assert_close(psnr(pictures, others), single)
+    pictures, others = (some.repeat(1, 1, 2, 2) for some in (pictures, others))
+    single = torch.cat([ssim(x[None], y[None]) for x, y in zip(pictures, others, strict=True)])
+    torch.testing.assert_close(ssim(pictures, others), single, atol=1e-6, rtol=0)

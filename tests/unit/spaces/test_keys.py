@@ -119,11 +119,38 @@ def test_whole_numbers_come_out_whole() -> None:
         ("budget.images", "a whole number of at least 1"),
         ("data.flip", "true or false"),
         ("precision", "auto, float32 or bfloat16"),
+        (
+            "evaluation.extractor",
+            "efficientnet_lite0, inception_v3 or the name of a network of timm",
+        ),
+        ("evaluation.extractor_weights", "the path of a file, or null"),
         ("study.concurrent", "a whole number from 1 to 10000 or auto"),
     ],
 )
 def test_what_is_allowed_is_said_in_words(path: str, allowed: str) -> None:
     assert {**trial_keys(), **study_keys()}[path].allowed() == allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("evaluation.extractor", "inception_v3", None),
+        ("evaluation.extractor", "convnext_tiny.in12k_ft_in1k", None),
+        ("evaluation.extractor", "inceptionv3", "did you mean inception_v3?"),
+        ("evaluation.extractor", "resnet5o", "did you mean resnet50?"),
+        ("evaluation.extractor", "qqqqqqqq", "is not possible; take efficientnet_lite0, incep"),
+        ("evaluation.extractor", "", "is not possible; take efficientnet_lite0, incep"),
+        ("evaluation.extractor", None, "has no value"),
+        ("evaluation.extractor", 3, "3 is not possible"),
+        ("evaluation.extractor_weights", "some file.pth", None),
+        ("evaluation.extractor_weights", None, None),
+        ("evaluation.extractor_weights", " ", "take the path of a file, or null"),
+        ("evaluation.extractor_weights", 3, "3 is not possible; take the path of a file"),
+    ],
+)
+def test_text_of_ones_own(path: str, value: object, said: str | None) -> None:
+    found = trial_keys()[path].problem(value)
+    assert found == said if said is None else said in str(found)
 
 
 def test_a_model_that_no_rule_describes_is_noticed() -> None:

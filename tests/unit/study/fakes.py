@@ -315,6 +315,7 @@ class Told:
         rung: int | None = None,
         cutoff: float | None = None,
         standing: int | None = None,
+        more: Mapping[str, float] | None = None,
     ) -> "Told":
         """A trial reported."""
         self.records.append(
@@ -323,7 +324,7 @@ class Told:
                 number=number,
                 images_seen=images,
                 stage="adversarial",
-                metrics=metrics(value, images),
+                metrics={**metrics(value, images), **(more or {})},
                 decision=Decision(
                     action=action,
                     reason=reason,

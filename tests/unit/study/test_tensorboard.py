@@ -314,6 +314,17 @@ def test_numbers_that_are_none_are_gaps(fresh: Plan) -> None:
     assert [step for tag, step, _ in run if tag == "generator_loss"] == [16, 32, 48]
 
 
+def test_numbers_of_pictures_are_no_curves(fresh: Plan) -> None:
+    told = Told()
+    more = {"evaluation_images": 54.0, "disjoint_images": 54.0, "ssim": 0.9, f"{FD}_disjoint": 80.0}
+    told.report(told.ask(), 16, 60.0, more=more)
+    write_live(fresh, told).close()
+    (run,) = all_events(fresh).values()
+    tags = {tag for tag, _, _ in run}
+    assert {"ssim", f"{FD}_disjoint"} <= tags
+    assert not {"evaluation_images", "disjoint_images"} & tags
+
+
 def test_every_kind_of_setting_is_written(fresh: Plan) -> None:
     told = Told()
     told.ask(data__flip=True, generator__ema_decay=0.5, generator__width=16)
