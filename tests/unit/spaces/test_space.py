@@ -60,7 +60,7 @@ def test_every_shipped_space_loads_by_its_name(path: Path) -> None:
     assert found == path
     space = load_space(found)
     assert space.name == path.stem
-    assert space.rungs()
+    assert space.rungs() or space.study.scheduler.kind == "none"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
