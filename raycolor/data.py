@@ -32,6 +32,10 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 FORMAT = 1
 PHOTOS = Path(__file__).parent / "photos"
 """The built-in data set."""
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+"""Ends of the names of archives of photographs, which are not prepared yet."""
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")
+"""The same of photographs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,30 +80,12 @@ def open_prepared(path: Path) -> PreparedData:
     Raises:
         DataError: the folder or one of its files is missing, of another format, or incomplete.
     """
-    about_path = path / "dataset.json"
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder; --data takes a prepared data set")
+    about_path = path / "dataset.json"
     if not about_path.is_file():
         raise DataError(f"{path}: no dataset.json in it, so this is no prepared data set")
-    try:
-        about = json.loads(about_path.read_text(encoding="utf-8"))
-        if about["format"] != FORMAT:
-            raise DataError(
-                f"{about_path}: format is {about['format']}, this raycolor reads {FORMAT}; "
-                "prepare the data set again"
-            )
-        data = PreparedData(
-            path=path,
-            name=about["name"],
-            size=int(about["size"]),
-            counts={split: int(about["counts"][split]) for split in SPLITS},
-            fingerprint=about["fingerprint"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{about_path}: not readable as a data set's description ({error!r}); "
-            "prepare the data set again"
-        ) from error
+    data = described(about_path.read_bytes(), str(about_path), path)
     for split in SPLITS:
         found = len(data.pictures(split))
         if found != data.counts[split]:
@@ -108,6 +94,38 @@ def open_prepared(path: Path) -> PreparedData:
                 f"{data.counts[split]}; prepare the data set again"
             )
     return data
+
+
+def described(content: bytes, where: str, path: Path) -> PreparedData:
+    """Read the description of a prepared data set, whose pixels may lie elsewhere.
+
+    Args:
+        content: of its `dataset.json`.
+        where: what messages call that file.
+        path: folder of the pixels.
+
+    Raises:
+        DataError: of another format, or damaged.
+    """
+    try:
+        about = json.loads(content.decode("utf-8"))
+        if about["format"] != FORMAT:
+            raise DataError(
+                f"{where}: format is {about['format']}, this raycolor reads {FORMAT}; "
+                "prepare the data set again"
+            )
+        return PreparedData(
+            path=path,
+            name=about["name"],
+            size=int(about["size"]),
+            counts={split: int(about["counts"][split]) for split in SPLITS},
+            fingerprint=about["fingerprint"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{where}: not readable as a data set's description ({error!r}); "
+            "prepare the data set again"
+        ) from error
 
 
 def verify(data: PreparedData) -> None:

@@ -1,6 +1,7 @@
 """Files fetched from the web: whole, of the expected content, or one sentence why not.
 
-A file grows under a hidden name beside its place and is renamed once its SHA-256 fits. What an
+A file grows under a hidden name beside its place and is renamed once its SHA-256 fits. Where none
+is known, what is known instead is checked: MD5, size, or the check sums of gzip. What an
 interrupted download left there is gone on with, if the server can send a part. Proxies are taken
 from the environment (`https_proxy`, `no_proxy`), as by other programs.
 
@@ -10,6 +11,7 @@ network what is fetched. Plain http is taken from this machine alone, where nobo
 
 import errno
 import fcntl
+import gzip
 import hashlib
 import http.client
 import os
@@ -18,9 +20,11 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BufferedRandom
+from dataclasses import dataclass
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -47,11 +51,57 @@ class _Passing(Exception):  # noqa: N818  (an event, which a later try may mend)
     """A try failed in a way that may pass; the text says how."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expected:
+    """What is known of a file's content."""
+
+    sha256: str | None
+    md5: str | None
+    size: int | None
+
+    @property
+    def mark(self) -> str:
+        """Part of the hidden name: what was left of other content is not gone on with."""
+        return (self.sha256 or self.md5 or "unknown")[:8]
+
+    def is_there(self, target: Path) -> bool:
+        """Tell whether a file that has its name already is the expected one.
+
+        Without a hash its size has to do: what has its name was read through before.
+        """
+        if self.sha256 is not None or self.md5 is not None:
+            try:
+                with target.open("rb") as file:
+                    return self.problem(file) is None
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                return False
+        return target.is_file() and self.size in (None, target.stat().st_size)
+
+    def problem(self, file: BufferedReader | BufferedRandom) -> str | None:
+        """Say what is wrong with a file, from its beginning; None if nothing is."""
+        size = os.fstat(file.fileno()).st_size
+        if self.size not in (None, size):
+            return f"it has {size} bytes, and not {self.size}"
+        for name, wanted in (("sha256", self.sha256), ("md5", self.md5)):
+            file.seek(0)
+            if wanted is None:
+                continue
+            # MD5 is what some publishers give; against accidents, not against forgers.
+            if not hashlib.file_digest(file, name).hexdigest().startswith(wanted):
+                title = "SHA-256" if name == "sha256" else "MD5"
+                return f"its {size} bytes have another {title} than {wanted}"
+        if self.sha256 is None and self.md5 is None:
+            return _gzip_problem(file)
+        return None
+
+
 def download(
     url: str,
     target: Path,
     *,
-    sha256: str,
+    sha256: str | None = None,
+    md5: str | None = None,
+    size: int | None = None,
     tell: Callable[[str], None] | None = None,
     timeout_s: float = TIMEOUT_S,
     waits_s: Sequence[float] = WAITS_S,
@@ -65,7 +115,12 @@ def download(
     Args:
         url: where it lies; https, or http on this machine.
         target: where it goes; its folder is made. A file of other content is replaced.
-        sha256: of its content, in hex, or at least the first 8 digits of it.
+        sha256: of its content, in hex, or at least the first 8 digits of it; None if not known.
+        md5: the same as MD5, whole.
+        size: of its content, in bytes; None if not known. Where neither hash is known, only the
+            size, the server's own length and, in a gzip file, gzip's check sums are checked: that
+            finds what was damaged on its way, but not what was changed on purpose or meanwhile.
+            What lies in `target` is then taken by its size alone.
         tell: hears of the beginning, of the progress every few seconds, and of new tries.
         timeout_s: longest wait for a connection, or for the next bytes.
         waits_s: seconds between tries.
@@ -74,14 +129,16 @@ def download(
     Raises:
         DownloadError: it cannot be had, is not the expected one, or cannot be written.
     """
-    assert re.fullmatch(r"[0-9a-f]{8,64}", sha256), sha256
+    assert sha256 is None or re.fullmatch(r"[0-9a-f]{8,64}", sha256), sha256
+    assert md5 is None or re.fullmatch(r"[0-9a-f]{32}", md5), md5
+    expected = _Expected(sha256=sha256, md5=md5, size=size)
     _check_address(url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _held(target, sha256, tell or (lambda text: None)) as part:
+        with _held(target, expected, tell or (lambda text: None)) as part:
             if part is None:
                 return
-            fetch = _Fetch(url, target, part, sha256, tell or (lambda text: None), timeout_s)
+            fetch = _Fetch(url, target, part, expected, tell or (lambda text: None), timeout_s)
             fetch.run(waits_s, sleep)
             part.flush()
             os.fsync(part.fileno())
@@ -117,14 +174,14 @@ def _check_address(url: str) -> None:
 
 @contextmanager
 def _held(
-    target: Path, sha256: str, tell: Callable[[str], None]
+    target: Path, expected: _Expected, tell: Callable[[str], None]
 ) -> Iterator[BufferedRandom | None]:
     """Open the file that grows, for this process alone; None if the target is there.
 
     The lock goes with the process, so a killed one leaves nothing that others wait for.
     """
-    path = target.with_name(f".{target.name}.{sha256[:8]}{PART}")
-    while not fits(target, sha256):
+    path = target.with_name(f".{target.name}.{expected.mark}{PART}")
+    while not expected.is_there(target):
         with path.open("a+b") as part:
             try:
                 fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,14 +229,14 @@ class _Fetch:
         url: str,
         target: Path,
         part: BufferedRandom,
-        sha256: str,
+        expected: _Expected,
         tell: Callable[[str], None],
         timeout_s: float,
     ) -> None:
         self._url = url
         self._name = target.name
         self._part = part
-        self._sha256 = sha256
+        self._expected = expected
         self._tell = tell
         self._timeout_s = timeout_s
         self._opener = urllib.request.build_opener(_Redirects)
@@ -209,9 +266,11 @@ class _Fetch:
                 sleep(waits_s[failed])
                 failed += 1
                 continue
-            if self._is_expected():
+            self._part.flush()
+            problem = self._expected.problem(self._part)
+            if problem is None:
                 return
-            said = self._refusal()
+            said = self._refusal(problem)
             self._part.truncate(0)
             if not begun_at:
                 raise DownloadError(said)
@@ -326,11 +385,7 @@ class _Fetch:
         size = "?" if total is None else f"{total / MEGABYTE:.1f}"
         self._tell(f"{what}: {received / MEGABYTE:.1f} of {size} MB")
 
-    def _is_expected(self) -> bool:
-        self._part.seek(0)
-        return hashlib.file_digest(self._part, "sha256").hexdigest().startswith(self._sha256)
-
-    def _refusal(self) -> str:
+    def _refusal(self, problem: str) -> str:
         """Say what came instead of the file."""
         self._part.seek(0)
         start = self._part.read(512).lstrip().lower()
@@ -339,10 +394,7 @@ class _Fetch:
                 f"{self._url}: a web page came instead of the file (a login of the network, or a "
                 "message of the server); open the address in a browser, or fetch the file elsewhere"
             )
-        return (
-            f"{self._url}: not the expected file (its {self._have()} bytes have another SHA-256 "
-            f"than {self._sha256}); fetch it elsewhere"
-        )
+        return f"{self._url}: not the expected file ({problem}); fetch it elsewhere"
 
 
 def _reason(error: object) -> str:
@@ -350,3 +402,18 @@ def _reason(error: object) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__
     return str(error) or type(error).__name__
+
+
+def _gzip_problem(file: BufferedReader | BufferedRandom) -> str | None:
+    """Unpack a gzip file to its end, which compares its check sums; nothing is kept of it."""
+    file.seek(0)
+    if file.read(2) != b"\x1f\x8b":
+        return None
+    file.seek(0)
+    try:
+        with gzip.open(file) as unpacked:
+            while unpacked.read(CHUNK):
+                pass
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        return f"as a gzip file it is damaged: {error}"
+    return None

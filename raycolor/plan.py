@@ -42,7 +42,7 @@ class Plan:
     """Address of the studies on shared storage, for which `out` stands on this machine; None where
     `out` itself holds them."""
     data: str
-    """`photos`, or the absolute path of a prepared data set."""
+    """`photos`, or the absolute path or the address of a prepared data set."""
     trials: int
     concurrent: int | None
     """Trials at once; None for as many as the machines hold."""
@@ -252,6 +252,11 @@ def make_plan(
             check_address("--out", remote)
         except ConfigError as error:
             problems.append(str(error))
+    if is_address(data):
+        try:
+            check_address("--data", data)
+        except ConfigError as error:
+            problems.append(str(error))
     if study is not None and not FOLDER_NAME.fullmatch(study):
         problems.append(f"--study {study!r}: becomes a folder's name; {FOLDER_RULE}")
     loaded: Space | None = None
@@ -288,7 +293,7 @@ def make_plan(
         study=study or loaded.name,
         out=Path(out) if remote is None else mirror_of(remote),
         remote=remote,
-        data=data if data == BUILT_IN else str(Path(data).resolve()),
+        data=data_name(data),
         trials=number or DEFAULT_TRIALS,
         concurrent=concurrent or from_file,
         address=address,
@@ -297,6 +302,14 @@ def make_plan(
         max_cost=max_cost,
         seed=seed,
     )
+
+
+def data_name(data: str) -> str:
+    """Name a data set as plans do, from the word of a flag."""
+    if is_address(data):
+        base, mark, options = data.partition("?")
+        return base.rstrip("/") + mark + options
+    return data if data == BUILT_IN else str(Path(data).resolve())
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -22,11 +22,13 @@ from raycolor.config import (
     SIZE,
     EvaluationConfig,
 )
-from raycolor.data import PHOTOS, PreparedData, open_prepared, verify
+from raycolor.data import ARCHIVES, ENDINGS, PHOTOS, PreparedData, open_prepared, verify
 from raycolor.errors import ConfigError, DataError, WeightsError
 from raycolor.metrics.weights import fetch
 from raycolor.plan import BUILT_IN, Plan
 from raycolor.problems import listed
+from raycolor.remote.address import is_address
+from raycolor.remote.data_sets import described_at, local_copy
 from raycolor.spaces.samples import SIZES, fitting_sizes, possible_values, possible_weights
 from raycolor.spaces.space import Space
 from raycolor.spaces.spelling import nearest
@@ -37,27 +39,29 @@ from raycolor.weights import (
     weights_key,
 )
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")
-"""Of the names of photographs."""
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MOST_FILES = 2000
 """That are looked at in search of a photograph."""
 FEWEST_VALIDATION = 2
 """A Fréchet distance needs a covariance, and that needs two pictures."""
 
 
-def check_before_trials(plan: Plan, tell: Callable[[str], None] | None = None) -> str:
+def check_before_trials(plan: Plan, *, tell: Callable[[str], None] | None = None) -> str:
     """Check what trials will need, and return the fingerprint of the data.
+
+    Data on shared storage are copied to this machine, once.
 
     Args:
         plan: of the study.
-        tell: hears of weights that are downloaded.
+        tell: hears of what takes long.
 
     Raises:
         RaycolorError: what is missing or does not fit, and the remedy.
     """
     data = check_data(plan)
-    verify(data)
+    if is_address(plan.data):
+        data = local_copy(plan.data, tell=tell, checked=True)
+    else:
+        verify(data)
     efficientnet_lite0_path()
     _check_extractor(plan.base.evaluation, tell)
     return data.fingerprint
@@ -119,11 +123,14 @@ def _check_extractor(evaluation: EvaluationConfig, tell: Callable[[str], None] |
 def check_data(plan: Plan) -> PreparedData:
     """Check the data set as far as can be told without reading its pixels.
 
+    Of one on shared storage only the description is read; its folder is where a copy will lie.
+
     Raises:
         RaycolorError: it is missing, or does not fit the plan.
     """
     data = open_data(plan)
-    if problems := list(data_problems(plan.space, data)):
+    where = plan.data if is_address(plan.data) else str(data.path)
+    if problems := list(data_problems(plan.space, data, where)):
         raise ConfigError("\n".join(problems))
     return data
 
@@ -136,6 +143,8 @@ def open_data(plan: Plan) -> PreparedData:
     """
     if plan.data == BUILT_IN:
         return open_prepared(PHOTOS)
+    if is_address(plan.data):
+        return described_at(plan.data)
     path = Path(plan.data)
     if (path / "dataset.json").is_file():
         return open_prepared(path)
@@ -161,24 +170,31 @@ def open_data(plan: Plan) -> PreparedData:
     )
 
 
-def data_problems(space: Space, data: PreparedData) -> Iterator[str]:
-    """Yield one sentence for each setting of a space that does not fit a data set."""
-    yield from _size_problems(space, data)
-    yield from _batch_problems(space, data)
+def data_problems(space: Space, data: PreparedData, where: str | None = None) -> Iterator[str]:
+    """Yield one sentence for each setting of a space that does not fit a data set.
+
+    Args:
+        space: of the study.
+        data: the data set.
+        where: what messages call it; its folder if None.
+    """
+    where = where or str(data.path)
+    yield from _size_problems(space, data, where)
+    yield from _batch_problems(space, data, where)
     if (number := data.counts["validation"]) < FEWEST_VALIDATION:
         yield (
-            f"--data {data.path}: validation has {number} picture, but a Fréchet distance takes "
+            f"--data {where}: validation has {number} picture, but a Fréchet distance takes "
             f"at least {FEWEST_VALIDATION}; prepare it again from more photographs"
         )
 
 
-def _size_problems(space: Space, data: PreparedData) -> Iterator[str]:
+def _size_problems(space: Space, data: PreparedData, where: str) -> Iterator[str]:
     wanted = [size for size in possible_values(space, SIZE) if isinstance(size, int)]
     if (largest := max(wanted)) <= data.size:
         return
     sizes = fitting_sizes(space)
     fitting = [size for size in sizes if size <= data.size]
-    beginning = f"{SIZE}: {largest} is larger than the pictures of {data.path} ({data.size} pixels)"
+    beginning = f"{SIZE}: {largest} is larger than the pictures of {where} ({data.size} pixels)"
     if fitting:
         # The largest are nearest to what was wanted.
         names = listed(fitting[-6:], last="or")
@@ -192,7 +208,7 @@ def _size_problems(space: Space, data: PreparedData) -> Iterator[str]:
         yield f"{beginning}; prepare the data set again with --size {largest} or more"
 
 
-def _batch_problems(space: Space, data: PreparedData) -> Iterator[str]:
+def _batch_problems(space: Space, data: PreparedData, where: str) -> Iterator[str]:
     batches = [value for value in possible_values(space, BATCH) if isinstance(value, int)]
     number = data.counts["train"]
     if (largest := max(batches)) <= number:
@@ -203,7 +219,7 @@ def _batch_problems(space: Space, data: PreparedData) -> Iterator[str]:
     common = math.gcd(*(length for length in lengths if isinstance(length, int)))
     fitting = [batch for batch in range(1, number + 1) if common % batch == 0]
     yield (
-        f"{BATCH}: {largest} is more than the {number} training pictures of {data.path}; take "
+        f"{BATCH}: {largest} is more than the {number} training pictures of {where}; take "
         f"{listed(fitting[-4:], last='or')}: --set {BATCH}={fitting[-1]}"
     )
 

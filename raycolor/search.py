@@ -45,7 +45,8 @@ class Flags:
     """Folder of the studies, or an address on shared storage, as s3://BUCKET/FOLDER, gs://..., or
     file:///FOLDER."""
     data: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = BUILT_IN
-    """Folder of a prepared data set, or `photos` for the built-in one."""
+    """Folder of a prepared data set, its address on shared storage, or `photos` for the built-in
+    one. From an address each machine copies it once to its cache folder."""
     trials: Annotated[int | None, named("N")] = None
     """Number of trials, if not the space's; more than before extend a study."""
     concurrent: Annotated[int | None, named("N")] = None
@@ -157,7 +158,7 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
     from raycolor.preflight import check_before_trials, find_pretrained
 
     # Before Ray and torch are imported, which takes seconds.
-    fingerprint = check_before_trials(plan, complain)
+    fingerprint = check_before_trials(plan, tell=complain)
     weights, contents = find_pretrained(plan, complain)
     from raycolor.environment import describe_environment
     from raycolor.metrics.weights import extractor_fingerprint

@@ -33,8 +33,8 @@ class Flags:
     """File with the settings of one trial, as results/STUDY/best/config.yaml; what it leaves out
     has its default."""
     data: Annotated[str | None, named("FOLDER")] = None
-    """Folder of a prepared data set, or `photos` for the built-in one; that of the study if not
-    given, and without a study the built-in one."""
+    """Folder of a prepared data set, its address on shared storage, or `photos` for the built-in
+    one; that of the study if not given, and without a study the built-in one."""
     out: Annotated[Path | None, named("FOLDER")] = None
     """Folder of the run: reports, checkpoints, pictures and the best generator; runs/NAME if not
     given."""

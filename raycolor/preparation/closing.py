@@ -17,13 +17,13 @@ SCRATCH_STRIDE = 4
 """Sides that the U-Net from scratch takes are multiples of this."""
 
 
-def print_closing(console: Console, result: Result, out: Path) -> None:
+def print_closing(console: Console, result: Result, out: Path | str) -> None:
     """Tell what was written, what was left out, and what to do next.
 
     Args:
         console: where to.
         result: of the preparation.
-        out: the data set's folder, as the user named it.
+        out: the data set's folder or address, as the user named it.
     """
     for line in closing_lines(result, out):
         console.print(_encodable(line, console), markup=False, highlight=False)
@@ -32,7 +32,7 @@ def print_closing(console: Console, result: Result, out: Path) -> None:
     console.print(command, markup=False, highlight=False, soft_wrap=True)
 
 
-def closing_lines(result: Result, out: Path) -> Iterator[str]:
+def closing_lines(result: Result, out: Path | str) -> Iterator[str]:
     """Yield what was written and what was left out."""
     data = result.data
     total = sum(data.counts.values())
@@ -51,15 +51,16 @@ def closing_lines(result: Result, out: Path) -> Iterator[str]:
             yield f"  {len(names):,} {reason}: {first_names(names, len(names))}"
     if result.num_passed_over:
         yield f"Passed over, hidden or no pictures by their names: {result.num_passed_over:,}"
+    yield from result.notes
     yield from _size_notes(data.size, result.common_side)
 
 
-def next_command(size: int, out: Path) -> str:
+def next_command(size: int, out: Path | str) -> str:
     """Return the search that uses a data set, with settings that fit its size."""
     crop = TrialConfig().data.size
     words = ["python", "-m", "raycolor.search", "--data", str(out), "--study"]
     # The name of a folder, made one that a study can have.
-    words.append(re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).strip("-._") or "mine")
+    words.append(re.sub(r"[^A-Za-z0-9._-]+", "-", _name(str(out))).strip("-._") or "mine")
     if size < crop:
         stride = ENCODER_STRIDE if size >= ENCODER_STRIDE else SCRATCH_STRIDE
         words += ["--set", f"data.size={size // stride * stride}"]
@@ -87,6 +88,13 @@ def _size_notes(size: int, common_side: int) -> Iterator[str]:
             f"Note: nine of ten photographs are large enough for --size {possible}; larger "
             "pictures show more, and cost more."
         )
+
+
+def _name(out: str) -> str:
+    """Return the last part of an address or of a folder's path."""
+    if "://" in out:
+        return out.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return Path(out).resolve().name
 
 
 def _size(num_bytes: int) -> str:

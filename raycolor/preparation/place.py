@@ -55,6 +55,23 @@ def building(out: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch(place: Path) -> Iterator[Path]:
+    """Give a hidden folder beside `place` that goes with the block; what killed runs left goes too.
+
+    Raises:
+        DataError: nothing can be written there.
+    """
+    folder = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+    with ExitStack() as stack:
+        with writing(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(place)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(os.close, _make_locked(folder))
+        yield folder
+
+
+@contextmanager
 def writing(out: Path) -> Iterator[None]:
     """Turn a refusal of the disk into a sentence.
 

@@ -12,6 +12,7 @@ from raycolor import __version__
 from raycolor.config import TrialConfig
 from raycolor.data import PreparedData, SplitName, open_prepared, write_rows
 from raycolor.errors import DataError
+from raycolor.preparation.draws import Drawer
 from raycolor.preparation.listing import Listing
 from raycolor.preparation.place import building, check_free, writing
 from raycolor.preparation.settings import Settings, check_settings
@@ -40,16 +41,19 @@ class Result:
     """Files and folders that are hidden, or no pictures by their names."""
     folders: Mapping[str, SplitName]
     """Top folders that were taken for splits."""
+    notes: tuple[str, ...]
+    """What else the user may want to know."""
     common_side: int
     """Nine of ten photographs have a short side of at least this, in pixels."""
 
 
-def prepare(settings: Settings, watch: Watch) -> Result:
+def prepare(settings: Settings, watch: Watch, *, source: Source | None = None) -> Result:
     """Make a data set.
 
     Args:
         settings: what is wanted.
         watch: is told about the progress.
+        source: of the photographs; None opens the folder or archive of the settings.
 
     Raises:
         ConfigError: impossible settings.
@@ -57,11 +61,12 @@ def prepare(settings: Settings, watch: Watch) -> Result:
     """
     check_settings(settings)
     check_free(settings.out, overwrite=settings.overwrite)
-    source = open_source(settings.source, apart=[settings.out.resolve()])
+    if source is None:
+        source = open_source(settings.source, apart=[settings.out.resolve()])
     listing = source.listing()
     if not listing.candidates:
-        raise DataError(f"{settings.source}: no picture in it{_left_out(listing.skipped)}")
-    splitter = Splitter(listing.candidates, validation=settings.validation, test=settings.test)
+        raise DataError(f"{settings.source_title}: no picture in it{_left_out(listing.skipped)}")
+    splitter = _splitter(settings, listing)
     skipped = dict(listing.skipped)
     kept: list[Kept] = []
     short_sides: list[int] = []
@@ -90,7 +95,7 @@ def prepare(settings: Settings, watch: Watch) -> Result:
                 },
                 size=settings.recipe.size,
                 name=settings.out.resolve().name,
-                source=f"{len(kept) - len(duplicates)} pictures of {settings.source}",
+                source=f"{sum(map(len, splits.values()))} pictures of {settings.source_title}",
                 skipped={name: str(skip) for name, skip in sorted(skipped.items())},
                 preparation=_describe(settings, splitter, skipped, listing.num_passed_over),
             )
@@ -100,12 +105,19 @@ def prepare(settings: Settings, watch: Watch) -> Result:
         skipped=skipped,
         num_passed_over=listing.num_passed_over,
         folders=splitter.folders,
+        notes=() if isinstance(splitter, Splitter) else tuple(splitter.notes),
         common_side=sorted(short_sides)[len(short_sides) // 10],
     )
 
 
+def _splitter(settings: Settings, listing: Listing) -> Splitter | Drawer:
+    if settings.draw is not None:
+        return Drawer(listing.candidates, settings.draw)
+    return Splitter(listing.candidates, validation=settings.validation, test=settings.test)
+
+
 def _squares(
-    settings: Settings, source: Source, listing: Listing, splitter: Splitter, watch: Watch
+    settings: Settings, source: Source, listing: Listing, splitter: Splitter | Drawer, watch: Watch
 ) -> Generator[tuple[Job, Square | Skip], None, None]:
     """Decode all files, in the order in which they are done."""
     unread: list[tuple[Job, Skip]] = []
@@ -134,7 +146,7 @@ def _settled(answer: Square | Skip | Lost) -> Square | Skip:
 
 
 def _jobs(
-    source: Source, listing: Listing, splitter: Splitter, unread: list[tuple[Job, Skip]]
+    source: Source, listing: Listing, splitter: Splitter | Drawer, unread: list[tuple[Job, Skip]]
 ) -> Iterator[Job]:
     """Make a job of each file; those that cannot be read are added to `unread`."""
     names = {own_name: name for name, own_name in listing.candidates.items()}
@@ -153,7 +165,7 @@ def _jobs(
 
 def _check_enough(
     settings: Settings,
-    splitter: Splitter,
+    splitter: Splitter | Drawer,
     splits: Mapping[SplitName, list[Kept]],
     skipped: Mapping[str, Skip],
 ) -> None:
@@ -176,7 +188,7 @@ def _check_enough(
         for folder, split in sorted(splitter.folders.items())
     )
     raise DataError(
-        f"{settings.source}: too few pictures: {', '.join(short)}{taken}; add photographs"
+        f"{settings.source_title}: too few pictures: {', '.join(short)}{taken}; add photographs"
         f"{_left_out(skipped)}"
     )
 
@@ -190,14 +202,20 @@ def _left_out(skipped: Mapping[str, Skip]) -> str:
 
 
 def _describe(
-    settings: Settings, splitter: Splitter, skipped: Mapping[str, Skip], num_passed_over: int
+    settings: Settings,
+    splitter: Splitter | Drawer,
+    skipped: Mapping[str, Skip],
+    num_passed_over: int,
 ) -> dict[str, object]:
     """Say how the pictures were made, for dataset.json."""
+    if settings.draw is None:
+        splits: dict[str, object] = {"validation": settings.validation, "test": settings.test}
+    else:
+        splits = {"draw": dict(settings.draw)}
     return {
         "fit": settings.recipe.fit,
         "least_color": settings.recipe.least_color,
-        "validation": settings.validation,
-        "test": settings.test,
+        **splits,
         "folders": dict(sorted(splitter.folders.items())),
         "skipped": dict(Counter(skip.reason for skip in skipped.values()).most_common()),
         "passed_over": num_passed_over,

@@ -2,10 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from raycolor.data import SplitName
 from raycolor.errors import ConfigError
 from raycolor.preparation.squares import Recipe
 
@@ -21,6 +22,8 @@ class Settings:
 
     source: Path
     """Folder or archive of photographs."""
+    title: str | None = None
+    """What messages and the data set call it; its path if None."""
     out: Path
     """Folder of the data set."""
     recipe: Recipe
@@ -28,11 +31,19 @@ class Settings:
     """Share of the pictures that is held out for validation, where no folder is."""
     test: float
     """Share of the pictures that is held out for testing, where no folder is."""
+    draw: Mapping[SplitName, int] | None = None
+    """How many pictures each split gets, as `raycolor.preparation.draws` has it; None cuts them by
+    the shares above."""
     workers: int
     """Number of processes."""
     overwrite: bool = False
     """Whether an older data set is replaced."""
     patience_s: float = PATIENCE_S
+
+    @property
+    def source_title(self) -> str:
+        """The source, for messages and for the data set's description."""
+        return self.title or str(self.source)
 
 
 def available_cores() -> int:

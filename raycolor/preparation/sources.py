@@ -1,17 +1,28 @@
 """Tells folders from archives."""
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from raycolor.errors import DataError
 from raycolor.preparation.folders import Folder
+from raycolor.preparation.listing import Contents, Listing
 from raycolor.preparation.tars import Tar, is_tar
 from raycolor.preparation.zips import Zip, begins_as_zip, ends_as_zip
 
-Source = Folder | Tar | Zip
-"""Has a `listing()` of its files by canonical name, and `read`s them by its own names for them, in
-an order that suits it."""
+
+@runtime_checkable
+class Source(Protocol):
+    """Files of photographs, wherever they lie."""
+
+    def listing(self) -> Listing:
+        """List the files by canonical name."""
+        ...
+
+    def read(self, wanted: Sequence[str]) -> Iterator[tuple[str, Contents]]:
+        """Read files by the source's own names for them, in an order that suits it."""
+        ...
 
 
 def open_source(path: Path, *, apart: Sequence[Path] = ()) -> Source:

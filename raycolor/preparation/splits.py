@@ -84,7 +84,7 @@ class Splitter:
         splits: dict[SplitName, list[Kept]] = {"train": [], "validation": [], "test": []}
         for picture in sorted(pictures, key=lambda picture: (picture.name, picture.place)):
             splits[self.split_of(picture.name)].append(picture)
-        skipped = _drop_duplicates(splits)
+        skipped = drop_duplicates(splits)
         for split in HELD_OUT:
             if split not in self.given:
                 _fill(splits, split)
@@ -101,7 +101,8 @@ def position_of(name: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _drop_duplicates(splits: Mapping[SplitName, list[Kept]]) -> dict[str, Skip]:
+def drop_duplicates(splits: Mapping[SplitName, list[Kept]]) -> dict[str, Skip]:
+    """Keep one of pictures with the same pixels, in held-out splits first; return the others."""
     seen: dict[bytes, str] = {}
     skipped = {}
     for split in (*HELD_OUT, "train"):

@@ -5,7 +5,7 @@ import gzip
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -80,6 +80,17 @@ class Tar:
             if not missing:
                 return
         raise changed(self._path)
+
+    def members(self, is_wanted: Callable[[str], object]) -> Iterator[tuple[str, bytes | Skip]]:
+        """Read the members whose cleaned paths are wanted, or say why they cannot be.
+
+        Raises:
+            DataError: damaged, cut off, or a bomb.
+        """
+        for member, stream in self._members():
+            name, unsafe = member_path(member.name)
+            if not member.isdir() and is_wanted(name):
+                yield name, unsafe or _skip(member) or self._contents(member, stream)
 
     def _contents(self, member: tarfile.TarInfo, stream: "Stream") -> bytes:
         try:

@@ -56,6 +56,14 @@ def check_address(flag: str, text: str) -> None:
         raise ConfigError(f"{flag} {text}: has a '#', which no address takes; take {allowed}")
 
 
+def path_of(text: str) -> Path | None:
+    """Return the path of a folder or file of this machine, also of a file:// address; None else."""
+    if not is_address(text):
+        return Path(text)
+    parts = urlsplit(text)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
 def below(address: str, name: str) -> str:
     """Name something in a folder on shared storage; what follows a `?` stays at the end."""
     base, mark, options = address.partition("?")

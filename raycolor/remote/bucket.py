@@ -5,38 +5,27 @@ written beside its place and moved. All calls are tried again for half a minute 
 """
 
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
+from raycolor.cache import VARIABLE
 from raycolor.files import PART, replacing
 from raycolor.remote.address import below
+from raycolor.remote.systems import HOPELESS, open_address, translated
 from raycolor.storage import HopelessError, Patience
 
 T = TypeVar("T")
 
 BLOCK = 8 * 2**20
 """Bytes that are copied at once."""
-CONNECT_S, REQUEST_S = 5.0, 60.0
-"""How long one request to S3 may take; pyarrow's own limits give up on slow links."""
-
-_KEYS = "check the credentials (environment, ~/.aws, or the machine's role) and their rights"
-_HOPELESS: Mapping[str, str] = {
-    "NO_SUCH_BUCKET": "there is no such bucket; make it, or name another one",
-    "ACCESS_DENIED": f"access is denied; {_KEYS}",
-    "INVALID_ACCESS_KEY_ID": f"the access key is not known; {_KEYS}",
-    "SIGNATURE_DOES_NOT_MATCH": f"the secret key is not the right one; {_KEYS}",
-    "INVALID_CLIENT_TOKEN_ID": f"the credentials are not known; {_KEYS}",
-    "UNRECOGNIZED_CLIENT": f"the credentials are not known; {_KEYS}",
-    "MISSING_AUTHENTICATION_TOKEN": f"no credentials were found; {_KEYS}",
-    "EXPIRED_TOKEN": f"the credentials have run out; {_KEYS}",
-}
-"""What no waiting mends, by the name that S3 gives it."""
+AS_IT_IS: Mapping[str, None] = {"compression": None}
+"""Otherwise pyarrow packs and unpacks files whose names end as those of packed ones, as `.gz`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +75,10 @@ class Bucket:
 
         def attempt() -> bytes:
             system, base = self._open()
-            with system.open_input_stream(f"{base}/{name}") as file:
+            with system.open_input_stream(f"{base}/{name}", **AS_IT_IS) as file:
                 return bytes(file.read(at_most))
 
-        return self._patience.read(self.where(name), _translated(attempt))
+        return self._patience.read(self.where(name), translated(attempt))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, complete or not at all; an older one is replaced.
@@ -106,7 +95,7 @@ class Bucket:
             with self._put(name) as stream:
                 stream.write(content)
 
-        self._patience.write(self.where(name), _translated(attempt))
+        self._patience.write(self.where(name), translated(attempt))
 
     def upload(self, path: Path, name: str) -> None:
         """Write a file of this machine, complete or not at all.
@@ -123,7 +112,7 @@ class Bucket:
 
         if not path.is_file():
             raise FileNotFoundError(path)
-        self._patience.write(self.where(name), _translated(attempt))
+        self._patience.write(self.where(name), translated(attempt))
 
     def download(self, name: str, path: Path) -> None:
         """Copy a file to this machine, complete or not at all.
@@ -136,13 +125,42 @@ class Bucket:
         def attempt() -> None:
             system, base = self._open()
             with (
-                system.open_input_stream(f"{base}/{name}") as source,
+                system.open_input_stream(f"{base}/{name}", **AS_IT_IS) as source,
                 replacing(path) as beside,
                 beside.open("wb") as target,
             ):
                 shutil.copyfileobj(source, target, BLOCK)
 
-        self._patience.read(self.where(name), _translated(attempt))
+        self._patience.read(self.where(name), translated(attempt))
+
+    def download_on(self, name: str, path: Path) -> None:
+        """Append to a file of this machine what it lacks of a large file; the reader checks hashes.
+
+        Args:
+            name: of the file.
+            path: the beginning of it, from an earlier try; it may be absent. Its folder is there.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: the storage, or this machine's disk, refuses and went on refusing.
+        """
+
+        def attempt() -> None:
+            system, base = self._open()
+            with system.open_input_file(f"{base}/{name}") as source, _on_disk(path) as target:
+                size = source.size()
+                if target.seek(0, os.SEEK_END) > size:
+                    target.truncate(0)
+                while (have := target.seek(0, os.SEEK_END)) < size:
+                    # One request a block, and what came stays.
+                    block = source.read_at(min(BLOCK, size - have), have)
+                    if not block:
+                        raise OSError("it ended before its end")
+                    with _disk_told(path):
+                        target.write(block)
+                        target.flush()
+
+        self._patience.read(self.where(name), translated(attempt))
 
     def copy(self, name: str, target: str) -> None:
         """Copy a file within the storage.
@@ -161,7 +179,7 @@ class Bucket:
             system.copy_file(f"{base}/{name}", beside)
             system.move(beside, f"{base}/{target}")
 
-        self._patience.write(self.where(target), _translated(attempt))
+        self._patience.write(self.where(target), translated(attempt))
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there.
@@ -177,7 +195,34 @@ class Bucket:
             except FileNotFoundError:
                 return
 
-        self._patience.write(self.where(name), _translated(attempt))
+        self._patience.write(self.where(name), translated(attempt))
+
+    def children(self, under: str = "") -> list[str]:
+        """Name what lies in a folder itself, sorted; names of folders end with a slash.
+
+        Args:
+            under: the folder, without a slash at its end; the bucket's own if empty.
+
+        Raises:
+            StorageError: the storage refuses, and went on refusing.
+        """
+
+        def attempt() -> list[str]:
+            from pyarrow.fs import FileType
+
+            top, found = self._listed(under, recursive=False)
+            names = {
+                info.path.removeprefix(f"{top}/"): info.type == FileType.Directory for info in found
+            }
+            return [
+                f"{name}/" if is_folder else name
+                for name, is_folder in names.items()
+                if not name.endswith(PART)
+            ]
+
+        return self._patience.read(
+            self.where(under) if under else self.address, translated(attempt)
+        )
 
     def files(self, under: str = "") -> dict[str, Entry]:
         """List the complete files below a folder; none if there is no such folder.
@@ -190,17 +235,10 @@ class Bucket:
         """
 
         def attempt() -> dict[str, Entry]:
-            from pyarrow.fs import FileSelector, FileType
+            from pyarrow.fs import FileType
 
-            system, base = self._open()
-            top = f"{base}/{under}" if under else base
-            selector = FileSelector(top, recursive=True, allow_not_found=True)
-            found = sorted(system.get_file_info(selector), key=lambda info: info.path)
-            if not found and system.type_name == "s3":
-                # An empty listing is all that S3's client tells of a bucket that is not there.
-                (bucket,) = system.get_file_info([base.partition("/")[0]])
-                if bucket.type == FileType.NotFound:
-                    raise HopelessError(_HOPELESS["NO_SUCH_BUCKET"])
+            _, found = self._listed(under, recursive=True)
+            _, base = self._open()
             return {
                 info.path.removeprefix(f"{base}/"): Entry(size=info.size)
                 for info in found
@@ -208,8 +246,23 @@ class Bucket:
             }
 
         return self._patience.read(
-            self.where(under) if under else self.address, _translated(attempt)
+            self.where(under) if under else self.address, translated(attempt)
         )
+
+    def _listed(self, under: str, *, recursive: bool) -> tuple[str, list[Any]]:
+        """List a folder, in order; return its path in the storage too."""
+        from pyarrow.fs import FileSelector, FileType
+
+        system, base = self._open()
+        top = f"{base}/{under}" if under else base
+        selector = FileSelector(top, recursive=recursive, allow_not_found=True)
+        found = sorted(system.get_file_info(selector), key=lambda info: info.path)
+        if not found and system.type_name == "s3":
+            # An empty listing is all that S3's client tells of a bucket that is not there.
+            (bucket,) = system.get_file_info([base.partition("/")[0]])
+            if bucket.type == FileType.NotFound:
+                raise HopelessError(HOPELESS["NO_SUCH_BUCKET"])
+        return top, found
 
     def _open(self) -> tuple[Any, str]:
         """Return pyarrow's file system and the folder's path in it."""
@@ -235,7 +288,7 @@ class _Put:
     def __enter__(self) -> Any:
         if not self._atomic:
             _make_folder(self._system, self._path)
-        self._stream = self._system.open_output_stream(self._written)
+        self._stream = self._system.open_output_stream(self._written, **AS_IT_IS)
         return self._stream
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -252,41 +305,24 @@ class _Put:
                 return
 
 
-def open_address(address: str) -> tuple[Any, str]:
-    """Open pyarrow's file system of an address.
+@contextmanager
+def _disk_told(path: Path) -> Iterator[None]:
+    """Tell errors of this machine's disk from those of the storage."""
+    try:
+        yield
+    except OSError as error:
+        raise HopelessError(
+            f"cannot be copied to {path} ({error.strerror or error}); make room there, or name "
+            f"another folder in the environment variable {VARIABLE}"
+        ) from error
 
-    Returns:
-        The file system, and the path in it.
 
-    Raises:
-        OSError: it cannot be opened.
-    """
-    from pyarrow import fs
-
-    parts = urlsplit(address)
-    if parts.scheme != "s3":
-        system, path = fs.FileSystem.from_uri(address)
-        return system, path
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    system, path = fs.FileSystem.from_uri(f"s3://{parts.netloc}{parts.path}?region=us-east-1")
-    if isinstance(system, fs.S3FileSystem):
-        elsewhere = "endpoint_override" in options or any(
-            os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
-        )
-        if "region" not in options:
-            named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-            if named or elsewhere:
-                options["region"] = named or "us-east-1"
-            else:
-                options["region"] = fs.resolve_s3_region(parts.netloc)
-        system = fs.S3FileSystem(
-            **options,
-            # A small file is one request then, not three.
-            allow_delayed_open=True,
-            connect_timeout=CONNECT_S,
-            request_timeout=REQUEST_S,
-        )
-    return system, path
+@contextmanager
+def _on_disk(path: Path) -> Iterator[BufferedRandom]:
+    with _disk_told(path):
+        file = path.open("a+b")
+    with file:
+        yield file
 
 
 def _is_atomic(system: Any) -> bool:
@@ -301,20 +337,3 @@ def _beside(path: str) -> str:
 
 def _make_folder(system: Any, path: str) -> None:
     system.create_dir(path.rpartition("/")[0], recursive=True)
-
-
-def _translated(attempt: Callable[[], T]) -> Callable[[], T]:
-    """Tell errors that no waiting mends from others."""
-
-    def translating() -> T:
-        try:
-            return attempt()
-        except HopelessError:
-            raise
-        except OSError as error:
-            name = re.search(r"AWS Error ([A-Z_]+)", str(error))
-            if name and name[1] in _HOPELESS:
-                raise HopelessError(_HOPELESS[name[1]]) from error
-            raise
-
-    return translating

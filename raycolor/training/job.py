@@ -20,8 +20,9 @@ from raycolor.config import TrialConfig, has_schedule
 from raycolor.environment import available_cores
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.files import replacing, write_text
-from raycolor.plan import BUILT_IN, Plan, differences
+from raycolor.plan import BUILT_IN, Plan, data_name, differences
 from raycolor.problems import as_yaml
+from raycolor.remote.address import check_address, is_address
 from raycolor.spaces.domains import Scalar
 from raycolor.training.config_file import read_config
 from raycolor.training.source import Source, source_of
@@ -103,8 +104,8 @@ def make_job(
     Args:
         file: the configuration.
         out: folder of the run; None names it after the configuration.
-        data: `photos` or the folder of a data set; None takes the one of the study that the
-            configuration came from, else the built-in one.
+        data: `photos`, or the folder or address of a data set; None takes the one of the study that
+            the configuration came from, else the built-in one.
         threads: None takes those of a run that goes on, else of the study's trial, else all cores.
         overrides: dotted paths and values that replace those of the file.
 
@@ -115,6 +116,11 @@ def make_job(
     problems = []
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         problems.append(f"--threads {threads}: give a number from 1 to {MOST_THREADS}")
+    if data is not None and is_address(data):
+        try:
+            check_address("--data", data)
+        except ConfigError as error:
+            problems.append(str(error))
     try:
         space = read_config(file, overrides)
     except ConfigError as error:
@@ -135,7 +141,7 @@ def make_job(
         space=space,
         study=folder.name,
         out=folder.parent,
-        data=data if data == BUILT_IN else str(Path(data).resolve()),
+        data=data_name(data),
         trials=1,
         concurrent=1,
         address=None,

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from raycolor.data import PHOTOS, open_prepared
 from raycolor.environment import describe_environment
 from raycolor.errors import CheckpointError, Diverged, RaycolorError
 from raycolor.metrics.weights import extractor_fingerprint
-from raycolor.plan import BUILT_IN
 from raycolor.preflight import check_before_trials, find_pretrained, open_data
+from raycolor.remote.data_sets import open_data_set
 from raycolor.training.job import LOCK, Job, check_same_data, write_job
 from raycolor.training.reports import Row, heading, read_rows, result, told, write_rows
 from raycolor.training.source import Machine, differences_from
@@ -48,7 +47,9 @@ def train_alone(job: Job, console: Console) -> None:
 
 def _train(job: Job, console: Console) -> list[Row]:
     # Before torch is imported, which takes seconds.
-    fingerprint = check_before_trials(job.plan, lambda text: console.print(text, markup=False))
+    fingerprint = check_before_trials(
+        job.plan, tell=lambda text: console.print(text, markup=False, soft_wrap=True)
+    )
     check_same_data(job, fingerprint)
     weights, contents = find_pretrained(job.plan, lambda text: console.print(text, markup=False))
     weights |= extractor_fingerprint(job.config.evaluation)
@@ -75,7 +76,7 @@ def _train(job: Job, console: Console) -> list[Row]:
                 console.print(f"  {line}", markup=False)
             console.print()
     torch.set_num_threads(job.threads)
-    prepared = open_prepared(PHOTOS if job.plan.data == BUILT_IN else Path(job.plan.data))
+    prepared = open_data_set(job.plan.data)
     config, rows = job.config, read_rows(job.folder)
     console.print(heading(config.fid_key), markup=False)
     for report in train(

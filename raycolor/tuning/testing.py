@@ -45,12 +45,12 @@ def _score(
 ) -> dict[str, dict[str, float]]:
     import torch
 
-    from raycolor.data import PHOTOS, open_prepared
+    from raycolor.remote.data_sets import open_data_set
     from raycolor.scoring import score_generators
     from raycolor.truth import truth_folder
 
     torch.set_num_threads(threads)
-    prepared = open_prepared(PHOTOS if data is None else Path(data))
+    prepared = open_data_set(data)
     kept = Mirror(Path(folder) if address is None else mirror_of(address), address)
     return score_generators(
         {name: kept.fetch(path) for name, path in files.items()},

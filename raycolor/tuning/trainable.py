@@ -38,7 +38,7 @@ class Assignment:
     config: dict[str, Any]
     """A dumped `TrialConfig`."""
     data: str | None
-    """Folder of the prepared data set; None for the built-in one."""
+    """Folder or address of the prepared data set; None for the built-in one."""
     folder: str
     """Where the trial keeps its checkpoints."""
     address: str | None
@@ -156,7 +156,7 @@ def _reports(
     import torch
 
     from raycolor.config import TrialConfig
-    from raycolor.data import PHOTOS, open_prepared
+    from raycolor.remote.data_sets import open_data_set
     from raycolor.trial import train
     from raycolor.truth import truth_folder
 
@@ -165,7 +165,8 @@ def _reports(
     if assignment.address is not None:
         files = TrialFiles(folder, Bucket(assignment.address))
         files.pull()
-    prepared = open_prepared(PHOTOS if assignment.data is None else Path(assignment.data))
+    # What lies on shared storage is copied once for all trials of this machine.
+    prepared = open_data_set(assignment.data)
     yield from train(
         TrialConfig.model_validate(assignment.config),
         prepared,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from raycolor.data import PreparedData, write_prepared
 from raycolor.remote.bucket import Bucket
+from raycolor.remote.data_sets import upload
 from raycolor.study.records import End, Fault, Record, Session
 from raycolor.study.rules import replay
 from raycolor.study.segments import read_segments
@@ -22,6 +24,7 @@ from tests.ray.test_search import (
     wait_until,
 )
 from tests.s3 import s3_server
+from tests.toy import toy_splits
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -143,6 +146,58 @@ def test_a_driver_that_is_killed_goes_on_from_the_storage_alone(
     anew = read_segments(place)
     assert sessions_of(anew)[0].identity["seed"] == 1
     assert replay(plan_of(out, 1), anew) == []
+
+
+def test_data_on_shared_storage_are_copied_once(
+    home: Path,
+    tmp_path: Path,
+    s3_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    prepared_large: PreparedData,
+) -> None:
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
+    data = f"s3://bucket/sets/toy?endpoint_override={s3_server}&scheme=http"
+    words = command(tmp_path, "--data", data, "--set", "budget.batch_size=16")
+    words = [word.replace("budget.images=288", "budget.images=96") for word in words]
+    words[words.index("--trials") + 1] = "1"
+    code, text = run(home, words)
+    assert code == 2, text
+    assert text.startswith(f"--data {data}: there is nothing; give the address of a prepared")
+
+    upload(prepared_large.path, data)
+    code, text = run(home, [*words, "--dry-run"])
+    assert code == 0, text
+    assert f"data {data}; seed 0" in text
+    # A plan is checked by the description alone.
+    assert not (tmp_path / "cache").exists()
+    code, text = run(home, words)
+    assert code == 0, text
+    assert text.count(": copying ") == 1
+    copies = [path.name for path in (tmp_path / "cache" / "data").iterdir() if path.is_dir()]
+    assert copies == [prepared_large.fingerprint]
+    (session,) = sessions_of(journal(tmp_path))
+    assert session.identity["data"] == data
+    assert session.identity["fingerprint"] == prepared_large.fingerprint
+
+    # The winner once more, with the data that its study names.
+    best = tmp_path / "tiny" / "best" / "config.yaml"
+    shutil.rmtree(tmp_path / "cache")
+    train = [words[0], "-m", "raycolor.train", str(best), "--out", str(tmp_path / "again")]
+    code, text = run(home, train)
+    assert code == 0, text
+    assert f"Data       {data}" in text
+    assert text.count(": copying ") == 1
+
+    # What is there now is another data set.
+    bucket = Bucket(data)
+    for name in bucket.files():
+        bucket.delete(name)
+    (tmp_path / "other").mkdir()
+    other = write_prepared(tmp_path / "other", toy_splits(64), name="other", source="drawn")
+    upload(other.path, data)
+    code, text = run(home, [*words, "--trials", "2"])
+    assert code == 2, text
+    assert f"data: {data} holds other pictures now (fingerprint {other.fingerprint[:12]}" in text
 
 
 def test_storage_that_is_not_there_is_one_sentence(

@@ -16,13 +16,21 @@ import torch
 from PIL import Image
 
 from raycolor.backbones import ENCODERS as BACKBONES
-from raycolor.data import PreparedData, write_prepared
+from raycolor.data import PreparedData, open_prepared, verify, write_prepared
 from raycolor.errors import ConfigError, DataError, WeightsError
 from raycolor.plan import Plan, make_plan
-from raycolor.preflight import check_before_trials, data_problems, find_pretrained, open_data
+from raycolor.preflight import (
+    check_before_trials,
+    check_data,
+    data_problems,
+    find_pretrained,
+    open_data,
+)
+from raycolor.remote.data_sets import upload
 from raycolor.spaces.domains import Scalar
 from raycolor.spaces.file import AT_TOP_LEVEL
 from raycolor.spaces.samples import fitting_sizes, possible_weights
+from raycolor.training.job import make_job
 from tests.toy import toy_splits
 
 BATCHES = """
@@ -75,9 +83,9 @@ def refusal(plan: Plan) -> str:
 @pytest.mark.parametrize("path", sorted(AT_TOP_LEVEL.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_space_takes_a_data_set_of_its_size(tmp_path: Path, path: Path) -> None:
     size = int(make(tmp_path, space=path.stem).base.data.size)
-    data = stored(tmp_path, size, train=64)
+    data = stored(tmp_path, size, train=128)
     plan = make(tmp_path, space=path.stem, data=data.path)
-    assert check_before_trials(plan) == data.fingerprint
+    assert check_data(plan).fingerprint == data.fingerprint
 
 
 def test_the_built_in_photographs_fit_the_default_space(tmp_path: Path) -> None:
@@ -422,3 +430,70 @@ def test_all_trials_have_one_extractor(tmp_path: Path) -> None:
     domain = "{kind: choice, values: [efficientnet_lite0, inception_v3]}"
     with pytest.raises(ConfigError, match="must be the same in all trials"):
         make(tmp_path, f"search: {{evaluation.extractor: {domain}}}")
+
+
+# --- data sets on shared storage
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a data set of 64 pixels."""
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
+    address = f"file://{tmp_path}/shared/set"
+    upload(stored(tmp_path, 64).path, address)
+    return address
+
+
+def test_a_data_set_at_an_address_is_checked_by_its_description_then_copied(
+    tmp_path: Path, shared: str
+) -> None:
+    plan = make(tmp_path, data=f"{shared}/", overrides={"budget.batch_size": 16})
+    assert plan.data == plan.identity()["data"] == shared
+    cache = tmp_path / "cache"
+    about = open_data(plan)
+    assert about.path == cache / "data" / about.fingerprint
+    assert not cache.exists()
+    told: list[str] = []
+    assert check_before_trials(plan, tell=told.append) == about.fingerprint
+    assert verified(about.path) == about.fingerprint
+    assert len(told) == 1
+    # A copy that was damaged meanwhile is noticed, and made anew.
+    content = bytearray((about.path / "train.arrow").read_bytes())
+    content[5000] ^= 1
+    (about.path / "train.arrow").write_bytes(content)
+    assert check_before_trials(plan, tell=told.append) == about.fingerprint
+    assert verified(about.path) == about.fingerprint
+    assert len(told) == 2
+
+
+def verified(path: Path) -> str:
+    data = open_prepared(path)
+    verify(data)
+    return data.fingerprint
+
+
+def test_what_does_not_fit_is_told_with_the_address(tmp_path: Path, shared: str) -> None:
+    plan = make(tmp_path, data=shared, overrides={"data.size": 96})
+    assert f"is larger than the pictures of {shared} (64 pixels); take" in refusal(plan)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("http://host/set", "--data http://host/set: is no address that raycolor reads; take s3:"),
+        ("s3:///set", "--data s3:///set: names no bucket"),
+        ("s3://bucket/set?key=1", "--data s3://bucket/set?key=1: has 'key' after the '?'"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_with_the_plan(
+    tmp_path: Path, data: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make(tmp_path, data=data)
+    assert str(caught.value).startswith(said)
+    config = tmp_path / "config.yaml"
+    config.write_text("losses.l1_lambda: 84")
+    with pytest.raises(ConfigError) as caught:
+        make_job(config, out=tmp_path / "run", data=data)
+    assert str(caught.value).startswith(said)

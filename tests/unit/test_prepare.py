@@ -96,13 +96,15 @@ def accepted(out: Path) -> str | None:
 
 def test_flags_are_these() -> None:
     assert list(command.Flags.__dataclass_fields__) == [
-        "folder",
+        "source",
         "out",
         "size",
         "fit",
         "validation",
         "test",
         "least_color",
+        "archive",
+        "sha256",
         "workers",
         "overwrite",
     ]

@@ -29,15 +29,18 @@ def result(size: int = 64, common_side: int = 64, **changes: object) -> Result:
         "skipped": {},
         "num_passed_over": 0,
         "folders": {},
+        "notes": (),
         "common_side": common_side,
     }
     return Result(**(values | changes))  # type: ignore[arg-type]  # of mixed types
 
 
-def told(told_of: Result, out: str = "out", width: int = 140, encoding: str = "utf-8") -> str:
+def told(
+    told_of: Result, out: str | Path = Path("out"), width: int = 140, encoding: str = "utf-8"
+) -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
-    print_closing(Console(file=file, width=width), told_of, Path(out))
+    print_closing(Console(file=file, width=width), told_of, out)
     return raw.getvalue().decode(encoding)
 
 
@@ -107,3 +110,13 @@ def test_next_command_is_a_plan(
     assert re.search(r"Trials +\d+", shown)
     crop = re.search(r"data\.size=(\d+)", " ".join(words))
     assert int(crop[1] if crop else 64) <= size
+
+
+def test_an_address_is_written_as_it_was_given() -> None:
+    address = "s3://bucket/sets/my data/?scheme=http&endpoint_override=host:1"
+    lines = told(result(notes=("Note: something.",)), address).splitlines()
+    assert lines[0].startswith(f"{address}: 10,123 pictures of 64 pixels")
+    assert "Note: something." in lines
+    words = shlex.split(lines[-1].removeprefix("Next: "))
+    assert words[words.index("--data") + 1] == address
+    assert words[words.index("--study") + 1] == "my-data"

@@ -44,9 +44,51 @@ def test_files_come_back_as_they_went(place: str, tmp_path: Path) -> None:
     sizes = {name: entry.size for name, entry in there.files().items()}
     assert sizes == {"a/b.txt": 4, "c/copy": 20_000_000, "large": 20_000_000}
     assert list(there.files("a")) == ["a/b.txt"]
+    # Packed files stay as they are, whatever their names say.
+    for name in ("a.gz", "b.tar.bz2", "c.zst"):
+        there.write(name, b"plain")
+        assert there.files()[name].size == 5
+        assert there.read(name) == b"plain"
+        there.delete(name)
     there.delete("large")
     there.delete("large")
     assert list(pickle.loads(pickle.dumps(there)).files()) == ["a/b.txt", "c/copy"]
+
+
+def test_a_beginning_is_gone_on_with(place: str, tmp_path: Path) -> None:
+    there, back = Bucket(place), tmp_path / "back"
+    content = os.urandom(3_000_000)
+    there.write("large.gz", content)
+    for beginning in (b"", content[:1_000_000], content, content + b"too much"):
+        back.write_bytes(beginning)
+        there.download_on("large.gz", back)
+        assert back.read_bytes() == content
+    with pytest.raises(FileNotFoundError):
+        there.download_on("none", tmp_path / "none")
+
+
+def test_what_lies_in_a_folder_itself(place: str) -> None:
+    there = Bucket(place)
+    assert there.children() == []
+    for name in ("a", "b/c", "b/d/e", "f/g"):
+        there.write(name, b"")
+    assert there.children() == ["a", "b/", "f/"]
+    assert there.children("b") == ["c", "d/"]
+
+
+def test_a_full_disk_of_this_machine_is_told_at_once(
+    tmp_path: Path,
+) -> None:
+    def no_wait(seconds: float) -> None:
+        pytest.fail("no waiting makes room")
+
+    there = Bucket(f"file://{tmp_path}/place", patience=Patience(sleep=no_wait))
+    there.write("large", b"content")
+    (tmp_path / "back").mkdir()
+    with pytest.raises(
+        StorageError, match=r"large: cannot be copied to .*/back \(Is a directory\)"
+    ):
+        there.download_on("large", tmp_path / "back")
 
 
 def test_what_is_not_there_is_told_as_such(place: str, tmp_path: Path) -> None:
