@@ -136,7 +136,7 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
     from raycolor.preflight import check_data
     from raycolor.study.closing import PAGE, print_closing
     from raycolor.study.engine import check_same_study, is_finished
-    from raycolor.study.opening import read_records
+    from raycolor.study.opening import is_here, read_records
     from raycolor.study.state import budget_of, fold
 
     state = fold(read_records(plan.folder, plan.address_of_study))
@@ -146,7 +146,7 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
         check_same_study(state.sessions[-1].identity, plan, fingerprint)
         grows = plan.base.budget.images > budget_of(state.sessions[-1])
         if is_finished(state, plan) and not grows and not revived:
-            if not (plan.folder / PAGE).exists():
+            if not (plan.folder / PAGE).exists() or not is_here(plan):
                 _write_views(plan, state)
             console.print(f"{plan.where}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
@@ -175,7 +175,10 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
         "weights": {**weights, **extractor_fingerprint(plan.base.evaluation)},
         "command": _command(sys.argv[1:]),
     }
-    with open_journal(plan, tell=complain) as journal, publishing(plan, tell=complain):
+    with (
+        open_journal(plan, tell=complain) as journal,
+        publishing(plan, journal, tell=complain),
+    ):
         engine = Engine(plan, journal)
         views, live = Views(plan), LiveView(plan, console)
         engine.observers += [views.take, live.take]
@@ -193,10 +196,10 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
         except KeyboardInterrupt:
             finished, code = False, INTERRUPTED
             engine.end("interrupted")
-        except StorageError:
+        except CheckpointError:
             paused = True
             # If the journal cannot be written either, the study looks killed, and goes on alike.
-            with suppress(StorageError):
+            with suppress(CheckpointError):
                 engine.end("interrupted")
             raise
         finally:
@@ -240,7 +243,10 @@ def _write_views(plan: Plan, state: "StudyState") -> None:
     from raycolor.study.publishing import publishing
     from raycolor.study.views import Views
 
-    with open_journal(plan, tell=complain), publishing(plan, tell=complain):
+    with (
+        open_journal(plan, tell=complain) as journal,
+        publishing(plan, journal, tell=complain),
+    ):
         views = Views(plan)
         views.rebuild(state)
         views.close(state)

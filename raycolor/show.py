@@ -92,7 +92,7 @@ def _study(named: str) -> tuple["StudyState", "Plan"]:
     """
     from raycolor.plan import restored_plan
     from raycolor.remote.address import check_address, is_address, parent
-    from raycolor.study.opening import places, read_records, studies_in
+    from raycolor.study.opening import places, read_records, settle, studies_in
     from raycolor.study.state import fold
 
     if is_address(named):
@@ -108,7 +108,9 @@ def _study(named: str) -> tuple["StudyState", "Plan"]:
         )
         raise CheckpointError(f"{named}: no study there; {hint}")
     remote = None if address is None else parent(address)
-    return state, restored_plan(state.sessions[-1].plan, folder, remote=remote)
+    plan = restored_plan(state.sessions[-1].plan, folder, remote=remote)
+    settle(plan)
+    return state, plan
 
 
 if __name__ == "__main__":

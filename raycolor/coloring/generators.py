@@ -60,8 +60,9 @@ def _of_address(named: str) -> Path:
         raise CheckpointError(f"--from {named}: no study there; {hint}")
     if trial is None:
         try:
-            # Anew each time: a search may have found a better one.
-            path = files.folder / "best" / GENERATOR
+            # Anew each time: a search may have found a better one. Not into best/, which a search
+            # on this machine may be writing.
+            path = files.folder / ".colorize" / GENERATOR
             Bucket(base).download(f"best/{GENERATOR}", path)
             return path
         except FileNotFoundError as error:

@@ -4,6 +4,7 @@ This module imports nothing heavy, so that a plan is checked in a fraction of a 
 """
 
 import re
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -37,7 +38,10 @@ def check_address(flag: str, text: str) -> None:
     Raises:
         ConfigError: another scheme, or no bucket or folder in it.
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise ConfigError(f"{flag} {text}: is no address ({error})") from error
     allowed = "s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or file:///FOLDER"
     if parts.scheme not in SCHEMES or not text[len(parts.scheme) :].startswith("://"):
         raise ConfigError(f"{flag} {text}: is no address that raycolor reads; take {allowed}")
@@ -45,6 +49,18 @@ def check_address(flag: str, text: str) -> None:
         raise ConfigError(f"{flag} {text}: takes an absolute path; write file:///FOLDER")
     if parts.scheme != "file" and not parts.netloc:
         raise ConfigError(f"{flag} {text}: names no bucket; take {allowed}")
+    if "@" in parts.netloc:
+        # Not shown again: it may hold a key.
+        raise ConfigError(
+            f"{flag}: has an '@' in the bucket's place; credentials come from the environment"
+        )
+    place = parts.netloc + parts.path
+    if re.search(r"\s|//|%(?![0-9A-Fa-f]{2})", place):
+        raise ConfigError(
+            f"{flag} {text}: has a blank, an empty part or a bad '%' in it; name folders without"
+        )
+    if re.search(r"[&?]scheme=(?!https?(&|$))", text):
+        raise ConfigError(f"{flag} {text}: scheme is http or https; take one of them")
     for option, _ in parse_qsl(parts.query, keep_blank_values=True):
         if option not in OPTIONS[parts.scheme]:
             taken = " and ".join(OPTIONS[parts.scheme]) or "nothing"
@@ -90,4 +106,7 @@ def mirror_of(address: str) -> Path:
     names = [name for name in (parts.netloc + unquote(parts.path)).split("/") if name]
     # Dots alone would lead elsewhere.
     safe = ["_" if name in (".", "..") else name for name in names]
-    return cache_folder().joinpath("studies", parts.scheme, *safe)
+    # The same bucket of another server is another one.
+    server = sha256(parts.query.encode("utf-8")).hexdigest()[:8] if parts.query else ""
+    scheme = f"{parts.scheme}-{server}" if server else parts.scheme
+    return cache_folder().joinpath("studies", scheme, *safe)

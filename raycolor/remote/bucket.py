@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom
@@ -92,10 +93,16 @@ class Bucket:
         """
 
         def attempt() -> None:
-            with self._put(name) as stream:
-                stream.write(content)
+            with self._put(name) as put:
+                put.write(content)
 
-        self._patience.write(self.where(name), translated(attempt))
+        def whole() -> None:
+            # In a thread of its own: Ctrl-C between opening and writing would leave a stream that
+            # an object store takes as an empty file, whenever it is forgotten.
+            with ThreadPoolExecutor(1) as writer:
+                writer.submit(translated(attempt)).result()
+
+        self._patience.write(self.where(name), whole)
 
     def upload(self, path: Path, name: str) -> None:
         """Write a file of this machine, complete or not at all.
@@ -106,13 +113,27 @@ class Bucket:
         """
 
         def attempt() -> None:
-            with path.open("rb") as source, self._put(name) as stream:
+            with path.open("rb") as source, self._put(name) as put:
                 while block := source.read(BLOCK):
-                    stream.write(block)
+                    put.write(block)
 
         if not path.is_file():
             raise FileNotFoundError(path)
         self._patience.write(self.where(name), translated(attempt))
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes; None if there is none.
+
+        Raises:
+            StorageError: the storage refuses, and went on refusing.
+        """
+
+        def attempt() -> int | None:
+            system, base = self._open()
+            (info,) = system.get_file_info([f"{base}/{name}"])
+            return int(info.size) if info.is_file else None
+
+        return self._patience.read(self.where(name), translated(attempt))
 
     def download(self, name: str, path: Path) -> None:
         """Copy a file to this machine, complete or not at all.
@@ -285,21 +306,28 @@ class _Put:
         self._atomic = _is_atomic(system)
         self._written = path if self._atomic else _beside(path)
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> "_Put":
         if not self._atomic:
             _make_folder(self._system, self._path)
         self._stream = self._system.open_output_stream(self._written, **AS_IT_IS)
-        return self._stream
+        return self
+
+    def write(self, content: bytes) -> None:
+        """Add to it."""
+        self._stream.write(content)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Nobody else has it, so it is gone here and not at some later time: an object store takes
+        # what a forgotten stream was given as the whole file. Readers of long files check hashes.
+        stream, self._stream = self._stream, None
         if kind is None:
-            self._stream.close()
+            stream.close()
             if not self._atomic:
+                _sync(self._system, self._written)
                 self._system.move(self._written, self._path)
         elif not self._atomic:
-            # What an object store was given so far may become a short file; readers check hashes.
             try:
-                self._stream.close()
+                stream.close()
                 self._system.delete_file(self._written)
             except OSError:
                 return
@@ -323,6 +351,13 @@ def _on_disk(path: Path) -> Iterator[BufferedRandom]:
         file = path.open("a+b")
     with file:
         yield file
+
+
+def _sync(system: Any, path: str) -> None:
+    """Let a file outlive a power cut, where it lies on a disk of this machine."""
+    if system.type_name == "local":
+        with Path(path).open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _is_atomic(system: Any) -> bool:

@@ -8,6 +8,7 @@ fetched when a view needs it. The folder can be deleted at will while no search 
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from itertools import count
@@ -25,6 +26,8 @@ LOCK = "driver.lock"
 """As in `raycolor.study.segments`; it is of this machine alone."""
 ORIGIN = ".origin"
 """File with the name of the journal's first segment: of which study this is a mirror."""
+HEAD = 65_536
+"""Bytes at the beginning of a file that are compared."""
 SECONDS_BETWEEN = 30.0
 """Views are brought to the shared storage at most this often."""
 
@@ -41,6 +44,7 @@ class Mirror:
         """
         self.folder = folder
         self.bucket = None if address is None else Bucket(address)
+        self._verified: dict[str, tuple[int, int]] = {}
 
     def fetch(self, name: str) -> Path:
         """Return the path of a file that a trial kept, on this machine.
@@ -55,9 +59,14 @@ class Mirror:
             StorageError: the storage refuses, and went on refusing.
         """
         path = self.folder / name
-        if self.bucket is not None and not path.is_file():
+        if self.bucket is None or self._verified.get(name) == _state(path):
+            return path
+        # One of that name may be of an older study with this one's name.
+        if not is_copy(path, self.bucket, name):
             with suppress(FileNotFoundError):
                 self.bucket.download(name, path)
+        if (state := _state(path)) is not None:
+            self._verified[name] = state
         return path
 
     def files(self, under: str) -> list[str]:
@@ -81,6 +90,13 @@ class Mirror:
         if self.bucket is not None:
             self.bucket.delete(name)
 
+    def belongs(self, first_segment: str) -> bool:
+        """Tell whether this folder is known to mirror this study."""
+        try:
+            return (self.folder / ORIGIN).read_text(encoding="utf-8") == first_segment
+        except OSError:
+            return False
+
     def belong(self, first_segment: str) -> None:
         """Make sure that this folder mirrors this study, and not an older one of its address.
 
@@ -91,8 +107,11 @@ class Mirror:
             CheckpointError: the folder of the older one cannot be moved aside.
         """
         mark = self.folder / ORIGIN
+        if self.belongs(first_segment):
+            return
         try:
-            if mark.is_file() and mark.read_text(encoding="utf-8") != first_segment:
+            # Without a mark it may be that of a machine that worked for an older study.
+            if self.folder.is_dir() and any(p.name != LOCK for p in self.folder.iterdir()):
                 number = next(
                     n
                     for n in count(1)
@@ -118,6 +137,32 @@ def study_files(folder: Path, address: str | None) -> Mirror:
     return Mirror(folder, address)
 
 
+def is_copy(path: Path, bucket: Bucket, name: str) -> bool:
+    """Tell whether a file of this machine is that of a bucket, by its size and beginning.
+
+    Checkpoints and generators have the SHA-256 of all their content at their beginning.
+
+    Raises:
+        StorageError: the storage refuses, and went on refusing.
+    """
+    if not path.is_file() or path.stat().st_size != bucket.size(name):
+        return False
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    try:
+        return head == bucket.read(name, at_most=HEAD)
+    except FileNotFoundError:
+        return False
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_size
+
+
 class Publisher:
     """Brings views to the shared storage, in a thread of its own, until it is closed.
 
@@ -125,13 +170,21 @@ class Publisher:
         problem: after `close`, why not all could be brought there; None if all is well.
     """
 
-    def __init__(self, mirror: Mirror, *, seconds_between: float = SECONDS_BETWEEN) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        *,
+        may_bring: Callable[[], bool],
+        seconds_between: float = SECONDS_BETWEEN,
+    ) -> None:
         """Begin.
 
         Args:
             mirror: of a study on shared storage.
+            may_bring: tells whether the study is still this driver's.
             seconds_between: two times that all is looked through.
         """
+        self._may_bring = may_bring
         assert mirror.bucket is not None
         self._folder = mirror.folder
         # Of its own: a storage that is away must not make the journal impatient.
@@ -163,10 +216,12 @@ class Publisher:
     def _bring_until_closed(self) -> None:
         while not self._closed.wait(self._seconds_between):
             # The next time may succeed, and `close` says it if the last does not.
-            with suppress(StorageError):
+            with suppress(StorageError, OSError):
                 self._bring()
 
     def _bring(self) -> None:
+        if not self._may_bring():
+            return
         found: dict[str, tuple[int, int]] = {}
         for path in sorted(self._folder.rglob("*")):
             name = str(path.relative_to(self._folder))

@@ -10,7 +10,7 @@ from raycolor.storage import HopelessError
 
 T = TypeVar("T")
 
-CONNECT_S, REQUEST_S = 5.0, 60.0
+CONNECT_S, REQUEST_S = 5.0, 30.0
 """How long one request to S3 may take; pyarrow's own limits give up on slow links."""
 
 _KEYS = "check the credentials (environment, ~/.aws, or the machine's role) and their rights"
@@ -60,6 +60,8 @@ def open_address(address: str) -> tuple[Any, str]:
             allow_delayed_open=True,
             connect_timeout=CONNECT_S,
             request_timeout=REQUEST_S,
+            # Who calls tries again, and knows for how long.
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
         )
     return system, path
 
@@ -72,6 +74,8 @@ def translated(attempt: Callable[[], T]) -> Callable[[], T]:
             return attempt()
         except HopelessError:
             raise
+        except (ValueError, NotImplementedError) as error:
+            raise HopelessError(f"is no address that pyarrow takes ({error})") from error
         except OSError as error:
             name = re.search(r"AWS Error ([A-Z_]+)", str(error))
             if name and name[1] in HOPELESS:

@@ -10,12 +10,11 @@ from pathlib import Path
 from raycolor.files import PART
 from raycolor.intact import is_intact
 from raycolor.remote.bucket import Bucket
+from raycolor.remote.mirror import is_copy
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint_previous.safetensors"
 """As in `raycolor.run_folder`, which takes torch to import."""
-HEAD = 65_536
-"""Bytes at the beginning of a checkpoint, with the SHA-256 of all that follows."""
 
 
 class TrialFiles:
@@ -40,25 +39,26 @@ class TrialFiles:
         Raises:
             StorageError: a storage refuses, and went on refusing.
         """
-        shared = {
-            name: entry
-            for name, entry in self._bucket.files().items()
-            if name == CHECKPOINT or name.startswith("best_")
-        }
+        there = self._bucket.files()
+        shared = [name for name in there if name == CHECKPOINT or name.startswith("best_")]
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in self._folder.iterdir():
             if path.name not in shared and path.suffix in (".safetensors", ".png"):
                 # Of a run that ended before it could be kept; a newer one may have gone on.
                 path.unlink()
-        for name, entry in shared.items():
+        for name in shared:
             path = self._folder / name
-            if not self._is_same(path, entry.size):
-                self._bucket.download(name, path)
+            if not is_copy(path, self._bucket, name):
+                try:
+                    self._bucket.download(name, path)
+                except FileNotFoundError:
+                    # A worker that has lost the trial, and does not know it yet, replaced it.
+                    continue
             self._pushed[name] = _state(path)
-        if CHECKPOINT in shared and not is_intact(self._folder / CHECKPOINT):
+        if CHECKPOINT in self._pushed and not is_intact(self._folder / CHECKPOINT):
             # The one before stays where it is: a damaged file must not take its place.
             del self._pushed[CHECKPOINT]
-            if PREVIOUS in self._bucket.files():
+            if PREVIOUS in there:
                 self._bucket.download(PREVIOUS, self._folder / PREVIOUS)
 
     def push(self) -> None:
@@ -83,14 +83,6 @@ class TrialFiles:
         for name in [n for n in self._pushed if n.startswith("best_") and n not in new]:
             self._bucket.delete(name)
             del self._pushed[name]
-
-    def _is_same(self, path: Path, size: int) -> bool:
-        """Tell whether a file is on this machine already, by its size and beginning."""
-        if not path.is_file() or path.stat().st_size != size:
-            return False
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-        return head == self._bucket.read(path.name, at_most=HEAD)
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from raycolor.errors import CheckpointError
 from raycolor.plan import Plan
 from raycolor.remote.bucket import Bucket
 from raycolor.study.opening import open_journal
+from raycolor.study.segments import held
 
 
 def move_aside(plan: Plan, *, tell: Callable[[str], None] | None = None) -> str | None:
@@ -41,14 +42,17 @@ def move_aside(plan: Plan, *, tell: Callable[[str], None] | None = None) -> str 
 def _move_aside_there(plan: Plan, bucket: Bucket, tell: Callable[[str], None] | None) -> str | None:
     """Copy a study on shared storage, then remove it; object stores cannot rename.
 
-    The copy is complete before anything is removed, and the journal goes last: whatever kills this
-    leaves one whole study and perhaps a part of it beside.
+    The copy is complete before anything is removed. Then the journal goes first, its newest segment
+    before the others: whatever kills this leaves the copy, and beside it a study that can be read
+    or none at all.
     """
     if not bucket.files(plan.study):
         return None
-    with open_journal(plan, tell=tell):
+    assert plan.address_of_study is not None
+    with held(Bucket(plan.address_of_study), plan.folder, tell=tell):
         names = [n for n in bucket.files(plan.study) if not n.endswith("/lease.json")]
-        names.sort(key=lambda name: name.startswith(f"{plan.study}/journal/"))
+        journal = f"{plan.study}/journal/"
+        names.sort(key=lambda name: (name.startswith(journal), name), reverse=True)
         aside = next(f"{plan.study}.{n}" for n in count(1) if not bucket.files(f"{plan.study}.{n}"))
         for name in names:
             bucket.copy(name, aside + name.removeprefix(plan.study))

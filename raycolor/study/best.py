@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from raycolor.files import replacing, write_text
 from raycolor.intact import is_intact
 from raycolor.plan import Plan
+from raycolor.remote.mirror import is_copy
 from raycolor.study.configs import config_of
 from raycolor.study.confirmation import winner
 from raycolor.study.naming import trial_name
@@ -112,10 +113,13 @@ def _generators(plan: Plan, kept: Path, best: int | None) -> Iterator[int]:
         return
     name = f"best_{best}.safetensors"
     there = {Path(path).name for path in plan.files.files(str(kept))}
-    if name in there:
+    damaged = plan.folder / kept / f"{name}.damaged"
+    bucket = plan.files.bucket
+    known = bucket is not None and is_copy(damaged, bucket, str(kept / name))
+    if name in there and not known:
         yield best
     # An earlier one stands in for a damaged one only: one that is not there yet may still come.
-    if not (plan.folder / kept / f"{name}.damaged").is_file():
+    if not damaged.is_file():
         return
     found = (re.fullmatch(r"best_(\d+)\.safetensors", path) for path in there)
     yield from sorted((int(m[1]) for m in found if m and int(m[1]) < best), reverse=True)

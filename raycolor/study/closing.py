@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from raycolor.errors import CheckpointError
 from raycolor.plan import Plan
 from raycolor.study.confirmation import confirmed, verdict, winner
 from raycolor.study.engine import is_finished
@@ -152,7 +153,10 @@ def progress(state: StudyState, plan: Plan) -> str:
 
 def _runs(plan: Plan) -> str:
     """Say whether a study without an end runs, as far as can be told from here."""
-    found = holder_of(plan)
+    try:
+        found = holder_of(plan)
+    except (OSError, CheckpointError):
+        found = None
     match None if found is None else found.lives():
         case True:
             return "runs"

@@ -35,6 +35,8 @@ RENEW_S = 20.0
 """Seconds between two renewals."""
 EXPIRY_S = 60.0
 """Seconds without a change after which a lease is void."""
+READS = 3
+"""Times that a lease which makes no sense is read."""
 POLL_S = 1.0
 """Seconds between two looks at the lease of another driver."""
 
@@ -75,7 +77,11 @@ class Slot(Protocol):
     """A place for one small text, as a file."""
 
     def read(self) -> bytes | None:
-        """Return what is there; None if nothing is, or it cannot be read."""
+        """Return what is there; None if nothing is.
+
+        Raises:
+            OSError, StorageError: it cannot be told.
+        """
         ...
 
     def write(self, content: bytes) -> None:
@@ -105,10 +111,10 @@ class FileSlot:
         return str(self._path)
 
     def read(self) -> bytes | None:
-        """Return what is there; None if nothing is, or it cannot be read."""
+        """Return what is there; None if nothing is."""
         try:
             return self._path.read_bytes()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, content: bytes) -> None:
@@ -164,7 +170,13 @@ class Lease:
             token=secrets.token_hex(8),
             mirror=mirror,
         )
-        former = read_holder(slot)
+        try:
+            former = read_holder(slot)
+        except OSError as error:
+            raise CheckpointError(
+                f"{slot}: cannot be read ({error.strerror or error}); mend the storage, then give "
+                "the same command again"
+            ) from error
         # On this machine the lock has already told that the former driver is gone.
         here = (self._holder.host, self._holder.mirror)
         elsewhere = former is not None and (former.host, former.mirror) != here
@@ -177,6 +189,7 @@ class Lease:
                 f"{self._slot}: cannot be written ({error.strerror or error}); make room or mend "
                 "the storage, then give the same command again"
             ) from error
+        self._confirmed_at = time.time()
         if elsewhere:
             # Another one may have waited for the same lease; the last to write has it.
             sleep(POLL_S)
@@ -187,9 +200,26 @@ class Lease:
         self._thread = threading.Thread(target=self._renew_until_released, daemon=True)
         self._thread.start()
 
+    def check(self) -> None:
+        """Renew it before its time, if it was not renewed for long, as after a machine's sleep.
+
+        The clock of the day is asked: the monotonic one may stand still while a machine sleeps.
+        """
+        if not 0 <= time.time() - self._confirmed_at <= EXPIRY_S / 2:
+            self.renew()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Tell whether it could not be renewed for so long that another driver may have it."""
+        return not 0 <= time.time() - self._confirmed_at <= EXPIRY_S
+
     def renew(self) -> None:
         """Show that this driver lives, or notice that another one has taken over."""
-        found = read_holder(self._slot)
+        try:
+            found = read_holder(self._slot)
+        except (OSError, CheckpointError):
+            # It cannot be told; written blindly it might end another driver's.
+            return
         if found is not None and found.token != self._holder.token:
             self.taken_by = found
             return
@@ -197,14 +227,15 @@ class Lease:
         # A storage that is away for a moment: the next renewal may come in time.
         with suppress(OSError, CheckpointError):
             self._write()
+            self._confirmed_at = time.time()
 
     def release(self) -> None:
         """Give the lease back."""
         self._released.set()
         self._thread.join()
-        found = read_holder(self._slot)
-        if found is not None and found.token == self._holder.token:
-            with suppress(OSError, CheckpointError):
+        with suppress(OSError, CheckpointError):
+            found = read_holder(self._slot)
+            if found is not None and found.token == self._holder.token:
                 self._slot.clear()
 
     def _renew_until_released(self) -> None:
@@ -225,7 +256,10 @@ class Lease:
         )
         for _ in range(round(EXPIRY_S / POLL_S)):
             sleep(POLL_S)
-            found = read_holder(self._slot)
+            try:
+                found = read_holder(self._slot)
+            except (OSError, CheckpointError):
+                continue
             if found is None:
                 return
             if found != former:
@@ -242,9 +276,16 @@ class Lease:
 
 
 def read_holder(slot: Slot) -> Holder | None:
-    """Read who holds a lease; None if nobody does, or it cannot be read."""
-    content = slot.read()
-    try:
-        return None if content is None else Holder(**json.loads(content))
-    except (ValueError, TypeError):
-        return None
+    """Read who holds a lease; None if nobody does, or what is there is none.
+
+    Raises:
+        OSError, StorageError: it cannot be told.
+    """
+    for _ in range(READS):
+        content = slot.read()
+        try:
+            return None if content is None else Holder(**json.loads(content))
+        except (ValueError, TypeError):
+            # It may have been replaced while it was read.
+            continue
+    return None

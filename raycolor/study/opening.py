@@ -10,7 +10,13 @@ from raycolor.study import lease
 from raycolor.study.journal import FILE, Journal, read_journal
 from raycolor.study.lease import FileSlot, Holder, read_holder
 from raycolor.study.records import Record
-from raycolor.study.segments import FOLDER, SegmentJournal, holder, read_segments
+from raycolor.study.segments import (
+    FOLDER,
+    SegmentJournal,
+    holder,
+    origin_of,
+    read_segments,
+)
 
 AnyJournal = Journal | SegmentJournal
 
@@ -49,6 +55,26 @@ def read_records(folder: Path, address: str | None) -> list[Record]:
     if address is None:
         return read_journal(folder / "journal")
     return read_segments(Bucket(address))
+
+
+def is_here(plan: Plan) -> bool:
+    """Tell whether the study's folder on this machine holds its views, not an older study's."""
+    if plan.address_of_study is None:
+        return True
+    origin = origin_of(Bucket(plan.address_of_study))
+    return origin is not None and plan.files.belongs(origin)
+
+
+def settle(plan: Plan) -> None:
+    """Make sure that the study's folder on this machine is of this study.
+
+    Raises:
+        CheckpointError: what is of an older one cannot be moved aside.
+    """
+    if plan.address_of_study is not None:
+        origin = origin_of(Bucket(plan.address_of_study))
+        if origin is not None:
+            plan.files.belong(origin)
 
 
 def holder_of(plan: Plan) -> Holder | None:

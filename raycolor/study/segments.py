@@ -22,17 +22,17 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from raycolor.errors import CheckpointError
 from raycolor.remote.bucket import Bucket
-from raycolor.storage import StorageError
+from raycolor.storage import Patience, StorageError
 from raycolor.study import lease
-from raycolor.study.lease import Holder, Lease, read_holder
+from raycolor.study.lease import EXPIRY_S, Holder, Lease, read_holder
 from raycolor.study.lines import asked_after, parsed
 from raycolor.study.records import FORMAT, Record, to_line
 
@@ -41,6 +41,10 @@ LOCK = "driver.lock"
 """In a driver's own folder: one driver of this machine at a time."""
 MOST_RECORDS = 100
 """Records of a segment: each record writes all before it again."""
+LEASE_WAITS_S = (1.0, 2.0, 4.0)
+"""Seconds between the tries of a renewal; the next one comes soon."""
+READINGS = 3
+"""Times that all segments are read, if some vanish meanwhile."""
 READERS = 16
 """Segments that are read at once."""
 _NAME = re.compile(FOLDER + r"/(\d{8})\.([0-9a-f]{8})\.jsonl")
@@ -73,10 +77,10 @@ class BucketSlot:
         return self._bucket.where(self._name)
 
     def read(self) -> bytes | None:
-        """Return what is there; None if nothing is, or it cannot be read."""
+        """Return what is there; None if nothing is."""
         try:
             return self._bucket.read(self._name)
-        except (OSError, CheckpointError):
+        except FileNotFoundError:
             return None
 
     def write(self, content: bytes) -> None:
@@ -148,12 +152,52 @@ def chain(segments: Sequence[Segment]) -> list[tuple[Segment, int]]:
     return found
 
 
+def origin_of(bucket: Bucket) -> str | None:
+    """Return the name of a study's first segment, which no other study has; None without one."""
+    counted = chain(_read(bucket))
+    return counted[0][0].name if counted else None
+
+
+@contextmanager
+def held(
+    bucket: Bucket, mirror: Path, *, tell: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Keep other drivers off a study without reading its journal, which may be damaged.
+
+    Args:
+        bucket: the study's folder.
+        mirror: this driver's own folder on this machine; made if it is not there.
+        tell: hears why this takes a minute, where it does.
+
+    Raises:
+        CheckpointError: another driver works on the study.
+    """
+    slot = BucketSlot(bucket)
+    lock = _locked(bucket, mirror, slot)
+    try:
+        taken = Lease(slot, tell=tell, mirror=str(mirror.resolve()))
+        try:
+            yield
+        finally:
+            taken.release()
+    finally:
+        lock.close()
+
+
 def _read(bucket: Bucket) -> list[Segment]:
     """Read all segments, whichever count."""
-    names = [name for name in bucket.files(FOLDER) if _NAME.fullmatch(name)]
-    with ThreadPoolExecutor(READERS) as readers:
-        contents = list(readers.map(bucket.read, names))
-    return [_segment(name, content) for name, content in zip(names, contents, strict=True)]
+    for left in reversed(range(READINGS)):
+        names = [name for name in bucket.files(FOLDER) if _NAME.fullmatch(name)]
+        try:
+            with ThreadPoolExecutor(READERS) as readers:
+                contents = list(readers.map(bucket.read, names))
+        except FileNotFoundError:
+            # A driver that withdrew has taken its segment away meanwhile.
+            if not left:
+                raise
+        else:
+            return [_segment(name, text) for name, text in zip(names, contents, strict=True)]
+    raise AssertionError("the last reading returns or raises")
 
 
 def _segment(name: str, content: bytes) -> Segment:
@@ -219,8 +263,9 @@ class SegmentJournal:
         """
         self._bucket = bucket
         self._mark = secrets.token_hex(4)
-        slot = BucketSlot(bucket)
-        self._lock = self._locked(mirror, slot)
+        # With a patience of its own: what the lease gave up must not make the journal impatient.
+        slot = BucketSlot(Bucket(bucket.address, patience=Patience(LEASE_WAITS_S)))
+        self._lock = _locked(bucket, mirror, slot)
         try:
             self._lease = Lease(slot, tell=tell, sleep=sleep, mirror=str(mirror.resolve()))
         except BaseException:
@@ -245,12 +290,23 @@ class SegmentJournal:
         """
         if len(self._lines) >= MOST_RECORDS:
             self._begin(self._name, len(self._lines), self._number + 1)
+        self._lease.check()
         if self._lease.taken_by is not None:
             raise self._taken(self._lease.taken_by)
+        if self._lease.is_doubtful:
+            raise StorageError(
+                f"{self._bucket}: this search's lease could not be renewed for {EXPIRY_S:g} s, so "
+                "another may have taken over; mend the storage, then give the same command again"
+            )
         line = to_line(record).encode("utf-8")
         self._write([*self._lines, line])
         self._lines.append(line)
         self.records.append(record)
+
+    @property
+    def is_taken(self) -> bool:
+        """Tell whether another driver has taken over the study."""
+        return self._lease.taken_by is not None
 
     def close(self) -> None:
         """Release the lease and the lock."""
@@ -289,23 +345,6 @@ class SegmentJournal:
             f"{self._bucket}: another search has begun to work on this study{who}; this one ends"
         )
 
-    def _locked(self, mirror: Path, slot: BucketSlot) -> "_Lock":
-        try:
-            mirror.mkdir(parents=True, exist_ok=True)
-            return _Lock(mirror / LOCK)
-        except BlockingIOError as error:
-            found = read_holder(slot)
-            raise CheckpointError(
-                f"{self._bucket}: another search works on this study"
-                + (f": {found}" if found else "")
-                + "; wait for it, or choose another --study"
-            ) from error
-        except OSError as error:
-            raise CheckpointError(
-                f"{mirror}: cannot be written ({error.strerror or error}); name another folder in "
-                "the environment variable RAYCOLOR_CACHE"
-            ) from error
-
 
 class _Lock:
     """A lock that this process holds until it closes it, or ends."""
@@ -326,3 +365,21 @@ class _Lock:
     def close(self) -> None:
         """Give it back."""
         self._file.close()
+
+
+def _locked(bucket: Bucket, mirror: Path, slot: BucketSlot) -> "_Lock":
+    try:
+        mirror.mkdir(parents=True, exist_ok=True)
+        return _Lock(mirror / LOCK)
+    except BlockingIOError as error:
+        found = read_holder(slot)
+        raise CheckpointError(
+            f"{bucket}: another search works on this study"
+            + (f": {found}" if found else "")
+            + "; wait for it, or choose another --study"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{mirror}: cannot be written ({error.strerror or error}); name another folder in "
+            "the environment variable RAYCOLOR_CACHE"
+        ) from error

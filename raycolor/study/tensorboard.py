@@ -11,9 +11,10 @@ session writes those of unfinished trials anew from the journal.
 import math
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata
@@ -109,7 +110,9 @@ class TensorBoardView:
             name = trial_name(trial.number, trial.chosen)
             picture = self._plan.files.fetch(f"checkpoints/{name}/samples_{report.images_seen}.png")
             if picture.is_file():
-                summary.value.append(_image(picture))
+                # One that is damaged is missing, and must not keep the other views behind.
+                with suppress(UnidentifiedImageError):
+                    summary.value.append(_image(picture))
         _write(writer, summary, step=report.images_seen, at=report.time)
 
     def _end(self, trial: TrialState) -> None:

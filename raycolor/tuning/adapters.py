@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raycolor.errors import CheckpointError
 from raycolor.storage import StorageError
 from raycolor.study.engine import Engine
 from raycolor.study.rules import Nothing
@@ -32,8 +33,9 @@ class Dispatcher:
         engine: of the study.
         watch: over silent workers.
         stopped_by: what ended the session's work early, if anything did.
-        storage_error: what the storage refused, which ends the session too. The engine may have
-            judged a report that is not in the journal then: it is asked nothing more.
+        storage_error: what the storage refused, or that another driver has the study now; it ends
+            the session too. The engine may have judged a report that is not in the journal then: it
+            is asked nothing more.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Dispatcher:
         """
         self.engine = engine
         self.stopped_by: Limit | Literal["time_budget"] | None = None
-        self.storage_error: StorageError | None = None
+        self.storage_error: CheckpointError | None = None
         self._assign = assign
         self._deadline = deadline
         self._gpus = gpus
@@ -116,7 +118,7 @@ class Dispatcher:
             raise self.storage_error
         try:
             yield
-        except StorageError as error:
+        except CheckpointError as error:
             self.storage_error = error
             raise
 

@@ -49,6 +49,11 @@ def test_what_raycolor_reads_passes(text: str) -> None:
         ("file://mnt/a", "takes an absolute path; write file:///FOLDER"),
         ("s3://b/a#c", "has a '#'"),
         ("s3://b/a?secret_key=x", "has 'secret_key' after the '?', where s3:// takes region and "),
+        ("s3://b/a b", "has a blank, an empty part or a bad '%' in it"),
+        ("s3://b//a", "has a blank, an empty part or a bad '%' in it"),
+        ("s3://b/%zz", "has a blank, an empty part or a bad '%' in it"),
+        ("s3://b/a?scheme=ftp", "scheme is http or https"),
+        ("s3://[::1/x", "is no address (Invalid IPv6 URL)"),
         ("file:///a?region=x", "has 'region' after the '?', where file:// takes nothing"),
     ],
 )
@@ -58,6 +63,12 @@ def test_others_are_refused_in_one_sentence(text: str, said: str) -> None:
     assert str(caught.value).startswith(f"--out {text}: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_in_an_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match="credentials come from the environment") as caught:
+        check_address("--out", "s3://KEY:SECRET@bucket/a")
+    assert "SECRET" not in str(caught.value)
 
 
 def test_what_follows_a_question_mark_stays_at_the_end() -> None:
@@ -70,6 +81,10 @@ def test_what_follows_a_question_mark_stays_at_the_end() -> None:
 
 def test_a_mirror_lies_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path))
-    assert mirror_of(below(S3, "a")) == tmp_path / "studies" / "s3" / "bucket" / "studies" / "a"
+    studies = tmp_path / "studies"
+    assert mirror_of("s3://bucket/studies/a") == studies / "s3" / "bucket" / "studies" / "a"
+    # The same name on another server is another place.
+    assert mirror_of(below(S3, "a")).parts[-3:] == ("bucket", "studies", "a")
+    assert mirror_of(below(S3, "a")) != mirror_of("s3://bucket/studies/a")
     assert mirror_of("file:///mnt/../../a%20b") == tmp_path / "studies/file/mnt/_/_/a b"
     assert mirror_of(below(S3, "a/b")) == mirror_of(S3) / "a" / "b"

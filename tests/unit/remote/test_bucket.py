@@ -1,13 +1,16 @@
 """Files on shared storage are whole, come back as they went, and survive calls that fail."""
 
+import _thread
+import gc
 import os
 import pickle
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from raycolor.remote.bucket import Bucket
+from raycolor.remote.bucket import Bucket, _Put
 from raycolor.storage import Patience, StorageError
 from tests.s3 import s3_server
 from tests.unit.remote.storages import bucket, disk
@@ -144,6 +147,31 @@ def test_a_read_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         pytest.raises(StorageError, match=r"/a: cannot be read \(.*\) after 6 tries; mend"),
     ):
         bucket(tmp_path).read("a")
+
+
+def test_an_interrupted_write_leaves_no_empty_file(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that is forgotten later, with its traceback, must not replace what came after it."""
+    there = Bucket(place)
+    there.write("a", b"old")
+    real = _Put.__enter__
+
+    def interrupted(self: _Put) -> _Put:
+        opened = real(self)
+        _thread.interrupt_main()
+        time.sleep(0.2)
+        return opened
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Put, "__enter__", interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            there.write("a", b"written all the same")
+    assert there.read("a") == b"written all the same"
+    there.write("a", b"new")
+    del caught
+    gc.collect()
+    assert there.read("a") == b"new"
 
 
 def test_a_bucket_that_is_not_there_is_no_matter_of_patience(s3_server: str) -> None:

@@ -1,7 +1,6 @@
 """The journal on shared storage keeps what it was told: through failures, kills and rivals."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +42,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return Patience((0.0,) * 5, sleep=lambda seconds: None)
 
     monkeypatch.setattr(bucket_module, "Patience", patience)
+    monkeypatch.setattr(segments, "LEASE_WAITS_S", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -117,14 +117,12 @@ class Mortal:
         self.killed = False
 
     def __call__(self, number: int, name: str) -> bool:
-        # Other threads die too, but not by an exception that nobody awaits. Nor are their calls
-        # counted: they read all segments, and each session adds one.
-        if threading.current_thread() is threading.main_thread():
-            self._left -= 1
-            if self._left <= 0:
-                self.killed = True
-                raise KilledError
-        return self.killed
+        # Readings of segments are not counted: each session adds one.
+        self._left -= name != "open_input_stream"
+        if self._left <= 0:
+            self.killed = True
+            raise KilledError
+        return False
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -235,6 +233,45 @@ def test_a_frozen_driver_begins_no_new_segment(machines: Open, tmp_path: Path) -
     second.append(end(6))
     found = read_segments(Bucket(f"file://{tmp_path}/shared/study"))
     assert times(found) == [float(number) for number in range(7)]
+
+
+def test_a_lease_that_cannot_be_read_ends_nobody(
+    monkeypatch: pytest.MonkeyPatch, machines: Open
+) -> None:
+    """As when a machine wakes before its network does: the study is another driver's by then."""
+    frozen = machines("one")
+    freeze(frozen)
+    second = machines("two")
+
+    def away(self: Bucket, name: str, *, at_most: int | None = None) -> bytes:
+        raise StorageError(f"{name}: cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bucket, "read", away)
+        frozen._lease.renew()
+    second._lease.renew()
+    assert second._lease.taken_by is None
+    second.append(end(0))
+    # By the clock of the day it was not renewed for long: it looks before it writes.
+    frozen._lease._confirmed_at -= 2 * lease.EXPIRY_S
+    with pytest.raises(CheckpointError, match="another search has begun to work on this study"):
+        frozen.append(end(1))
+
+
+def test_a_driver_that_cannot_renew_its_lease_pauses(
+    monkeypatch: pytest.MonkeyPatch, machines: Open
+) -> None:
+    journal = machines("one")
+
+    def away(self: Bucket, name: str, *, at_most: int | None = None) -> bytes:
+        raise StorageError(f"{name}: cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bucket, "read", away)
+        journal._lease._confirmed_at -= 2 * lease.EXPIRY_S
+        with pytest.raises(StorageError, match=r"lease could not be renewed for 60 s"):
+            journal.append(end(0))
+    journal.append(end(0))
 
 
 def test_of_two_that_begin_at_once_none_or_one_stays(
