@@ -1,9 +1,10 @@
 """Files on shared storage are whole, come back as they went, and survive calls that fail."""
 
-import _thread
 import gc
 import os
 import pickle
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,7 +160,7 @@ def test_an_interrupted_write_leaves_no_empty_file(
 
     def interrupted(self: _Put) -> _Put:
         opened = real(self)
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(0.2)
         return opened
 
