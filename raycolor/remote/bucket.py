@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom
@@ -55,6 +55,7 @@ class Bucket:
         self.address = address
         self._patience = patience or Patience()
         self._opened: tuple[Any, str] | None = None
+        self._writer = ThreadPoolExecutor(1)
 
     def __reduce__(self) -> tuple[type["Bucket"], tuple[str]]:
         return type(self), (self.address,)
@@ -98,9 +99,14 @@ class Bucket:
 
         def whole() -> None:
             # In a thread of its own: Ctrl-C between opening and writing would leave a stream that
-            # an object store takes as an empty file, whenever it is forgotten.
-            with ThreadPoolExecutor(1) as writer:
-                writer.submit(translated(attempt)).result()
+            # an object store takes as an empty file, whenever it is forgotten. One thread for all,
+            # so that what comes after an interrupted write comes after it.
+            writing = self._writer.submit(translated(attempt))
+            try:
+                writing.result()
+            except BaseException:
+                wait([writing])
+                raise
 
         self._patience.write(self.where(name), whole)
 
