@@ -2,13 +2,14 @@
 # make test     all tests
 # make check    lint, types and import contracts
 # make pictures the README's pictures anew, from the study of `make search`; needs Chromium
+# make lab      docs/lab.png anew: the channels of a photograph
 # make photos FOLDER=...   make the built-in data set anew from a folder of photographs
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: search test check pictures photos clean
+.PHONY: search test check pictures lab photos clean
 
 search: $(VENV)/.installed
 	$(BIN)/python -m raycolor.search
@@ -24,6 +25,9 @@ check: $(VENV)/.installed-dev
 
 pictures: search $(VENV)/.installed-dev
 	$(BIN)/python tools/make_pictures.py results/quickstart
+
+lab: $(VENV)/.installed
+	$(BIN)/python tools/make_lab_picture.py
 
 photos: $(VENV)/.installed
 	$(BIN)/python tools/make_photos.py $(FOLDER)

@@ -45,6 +45,23 @@ def rgb_to_unit(
     return lab[:, :1] / L_SCALE - 1.0, lab[:, 1:] / AB_SCALE
 
 
+def pixels_to_unit(
+    pixels: Float[Tensor, "b 3 h w"],
+) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "b 2 h w"]]:
+    """Convert generated sRGB to the networks' L and ab, with finite gradients everywhere.
+
+    Args:
+        pixels: gamma-encoded sRGB in [-1, 1], as tanh gives it; what lies outside is clipped, so
+            there is no colour that sRGB lacks.
+
+    Returns:
+        `l_unit` and `ab_unit` as `rgb_to_unit` gives them, float32.
+    """
+    with torch.autocast(pixels.device.type, enabled=False):
+        lab = rgb_to_lab(((pixels.float() + 1.0) / 2.0).clamp(0.0, 1.0))
+    return lab[:, :1] / L_SCALE - 1.0, lab[:, 1:] / AB_SCALE
+
+
 def unit_to_rgb(
     l_unit: Float[Tensor, "b 1 h w"], ab_unit: Float[Tensor, "b 2 h w"]
 ) -> UInt8[Tensor, "b 3 h w"]:

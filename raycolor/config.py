@@ -22,6 +22,9 @@ Decoder = Literal["transposed", "resize"]
 DiscriminatorKind = Literal["patch", "pixel", "image", "gan_32", "gan_256"]
 DiscriminatorNorm = Literal["batch", "instance", "none", "spectral"]
 Sight = Literal["lab", "ab"]
+Predicts = Literal["ab", "rgb"]
+BinsAt = Literal["full", "half", "quarter"]
+LossKind = Literal["l1_gan", "l1", "classification", "classification_gan"]
 AdversarialName = Literal["vanilla", "lsgan", "hinge", "wgan_gp"]
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -89,6 +92,10 @@ DENSE_STRIDES: dict[DiscriminatorKind, int] = {"gan_32": 8, "gan_256": 16}
 """These discriminators halve so often before their dense layer, which fixes the size of a run."""
 LABELLED: tuple[AdversarialName, ...] = ("vanilla", "lsgan")
 """Adversarial losses that compare outputs with labels, which can be smoothed."""
+WITH_GAME: tuple[LossKind, ...] = ("l1_gan", "classification_gan")
+"""Kinds of losses with an adversarial stage; the others build no discriminator."""
+CLASSIFYING: tuple[LossKind, ...] = ("classification", "classification_gan")
+"""Kinds of losses for which the generator answers with a distribution over bins."""
 
 
 SIZE, BATCH, PRETRAINING = "data.size", "budget.batch_size", "pretraining.images"
@@ -97,6 +104,7 @@ BUDGET, REPORT = "budget.images", "budget.report_every"
 ADVERSARIAL, SMOOTHING = "losses.adversarial", "losses.label_smoothing"
 ENOUGH = "discriminator.enough_accuracy"
 EXTRACTOR = "evaluation.extractor"
+LOSS_KIND, PREDICTS = "losses.kind", "generator.predicts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,7 @@ class DataConfig(_Section):
 
 
 class GeneratorConfig(_Section):
-    """The network that predicts a and b from L."""
+    """The network that predicts colours from L."""
 
     kind: GeneratorKind = "unet"
     """`unet`: on a backbone; `gan_32` and `gan_256`: the encoder-decoders of GAN_Colorizer (2018),
@@ -173,6 +181,17 @@ class GeneratorConfig(_Section):
     decoder_width: Annotated[int, Field(ge=8, le=512)] = 128
     """Encoders: channels of the deepest decoder level; they halve at each level up to
     the picture, down to an eighth of it."""
+    predicts: Predicts = "ab"
+    """What it answers with: `ab`, the two channels that it is asked for; `rgb`, three channels, so
+    that it has to find the lightness again that it was given. Losses and discriminator see all that
+    it predicted, in Lab; scores and `colorize` take its a and b beside the given lightness."""
+    bins_at: BinsAt = "quarter"
+    """`losses.kind` with classification: size of the map of bins against the picture, a quarter in
+    Zhang et al. 2016. Colours are enlarged from it; memory and time of the last layer grow with its
+    area (313 numbers a pixel)."""
+    temperature: Annotated[float, Field(gt=0, le=1)] = 0.38
+    """`losses.kind` with classification: T of the annealed mean that makes one colour of a
+    distribution (Zhang et al. 2016: 0.38); 1 is the mean, towards 0 the most probable bin."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = 0.995
     """Decay a step of the moving average of the generator that is evaluated and kept
     (Yazici et al. 2018); null evaluates the generator itself."""
@@ -206,8 +225,14 @@ class DiscriminatorConfig(_Section):
 
 
 class LossConfig(_Section):
-    """What the adversarial stage minimises."""
+    """What training minimises."""
 
+    kind: LossKind = "l1_gan"
+    """`l1_gan`: adversarial loss and L1 (pix2pix); `l1`: L1 alone, without a discriminator;
+    `classification`: cross-entropy over bins of colours, rare ones weighing more (Zhang et al.
+    2016), without a discriminator; `classification_gan`: this in place of L1, and the discriminator
+    sees the colours that the distribution stands for. Pretraining takes L1 or cross-entropy
+    alike."""
     adversarial: AdversarialName = "vanilla"
     """`vanilla`: binary cross-entropy with logits (Goodfellow et al. 2014, non-saturating);
     `lsgan`: least squares (Mao et al. 2017); `hinge` (Lim and Ye 2017); `wgan_gp`: Wasserstein
@@ -216,6 +241,9 @@ class LossConfig(_Section):
     l1_lambda: Annotated[float, Field(ge=0, le=10_000)] = 100.0
     """Weight of the mean absolute error of a and b against the adversarial loss (pix2pix: 100);
     0 trains with the adversarial loss alone. Pretraining is with L1 whatever it is."""
+    classification_weight: Annotated[float, Field(ge=0, le=10_000)] = 10.0
+    """`classification_gan`: weight of the cross-entropy against the adversarial loss; 0 trains with
+    the adversarial loss alone, but for pretraining."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """`vanilla`, `lsgan`: the discriminator's label of true pictures is 1 less this (one-sided,
     Salimans et al. 2016: 0.1)."""
@@ -248,7 +276,7 @@ class OptimizersConfig(_Section):
 
 
 class PretrainingConfig(_Section):
-    """The generator alone, with L1, before the adversarial stage."""
+    """The generator alone, with L1 or classification, before the stage that follows."""
 
     images: Annotated[int, Field(ge=0, lt=2**62)] = 0
     """Length in training images, a multiple of the batch size; 0 for none."""
@@ -368,6 +396,16 @@ def encoder_of(config: TrialConfig) -> Encoder | None:
     return ENCODERS.get(config.generator.backbone)
 
 
+def has_game(config: TrialConfig) -> bool:
+    """Tell whether there is an adversarial stage, and with it a discriminator."""
+    return config.losses.kind in WITH_GAME
+
+
+def classifies(config: TrialConfig) -> bool:
+    """Tell whether the generator answers with a distribution over bins of colours."""
+    return config.losses.kind in CLASSIFYING
+
+
 def has_schedule(config: TrialConfig) -> bool:
     """Tell whether a learning rate follows from the length of the whole run."""
     optimizers = config.optimizers
@@ -395,7 +433,8 @@ def clashes(config: TrialConfig) -> Iterator[Clash]:
 def network_clashes(config: TrialConfig) -> Iterator[Clash]:
     """Yield the clashes between the crops' size and the networks."""
     yield from _generator_clashes(config)
-    yield from _discriminator_clashes(config)
+    if has_game(config):
+        yield from _discriminator_clashes(config)
 
 
 def _generator_clashes(config: TrialConfig) -> Iterator[Clash]:
@@ -448,6 +487,16 @@ def _discriminator_clashes(config: TrialConfig) -> Iterator[Clash]:
 
 
 def _loss_clashes(config: TrialConfig) -> Iterator[Clash]:
+    if classifies(config) and config.generator.predicts != "ab":
+        reason = f"has no bins of colours, which {LOSS_KIND}: {config.losses.kind} needs"
+        yield Clash(
+            PREDICTS, config.generator.predicts, reason, "take ab, or the loss l1_gan or l1"
+        )
+    if has_game(config):
+        yield from _game_clashes(config)
+
+
+def _game_clashes(config: TrialConfig) -> Iterator[Clash]:
     losses, discriminator = config.losses, config.discriminator
     if losses.label_smoothing and losses.adversarial not in LABELLED:
         reason = f"smooths labels, and {ADVERSARIAL}: {losses.adversarial} has none"

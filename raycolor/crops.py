@@ -4,6 +4,7 @@ A batch is a gather from the memory map without decoding. Axis letters: b batch,
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -119,6 +120,24 @@ def fixed_crops(
             _cut(pictures, np.array([index]), np.array([top]), np.array([left]), side, config)
         )
     return torch.cat(crops), tuple(pictures.sources[index] for index, _ in chosen)
+
+
+def whole_pictures(
+    pictures: Pictures, config: DataConfig, numbers: Sequence[int]
+) -> UInt8[Tensor, "b 3 h w"]:
+    """Return some pictures whole, at the networks' size.
+
+    Args:
+        pictures: the split.
+        config: the networks' size.
+        numbers: which pictures, from 0.
+
+    Returns:
+        sRGB pixels on the CPU.
+    """
+    corner = np.zeros(len(numbers), dtype=np.int64)
+    side = pictures.pixels.shape[1]
+    return _cut(pictures, np.asarray(numbers), corner, corner, side, config)
 
 
 def _cut(

@@ -1,7 +1,8 @@
 """The losses of both stages, all computed in float32.
 
 Those of discriminators are means over true and generated pictures, halved where their authors or
-pix2pix halve them. Axis letters: b batch, h height, w width, p q rows and columns of outputs.
+pix2pix halve them. Axis letters: b batch, c channels, h height, w width, p q rows and columns of
+outputs, r s rows and columns of a map of bins, n bins.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from raycolor.bins import soft_encode
 from raycolor.config import LossConfig
 
 
@@ -169,18 +171,21 @@ def gradient_penalty(
     l_unit: Float[Tensor, "b 1 h w"],
     real_ab_unit: Float[Tensor, "b 2 h w"],
     fake_ab_unit: Float[Tensor, "b 2 h w"],
+    fake_l_unit: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the mean of (|gradient of D| - 1)^2 between true and generated colours.
 
     The gradient is that of a picture's mean output by a and b, at one random point of the line
     between the picture's true and generated colours. Lightness is the same at both ends, so it is
-    held fixed. Draws from torch's global generator.
+    held fixed; where it was generated too, the gradient is by L, a and b. Draws from torch's global
+    generator.
 
     Args:
         critic: the discriminator; a picture's outputs depend on this picture alone.
         l_unit: the grey pictures.
         real_ab_unit: their true colours.
         fake_ab_unit: generated ones, without graph.
+        fake_l_unit: generated lightness, without graph; None where it is the true one.
 
     Source: Gulrajani et al. 2017, equation 3. Of several outputs a picture the mean counts, since
     the loss takes it too; pix2pix's code takes their sum.
@@ -188,15 +193,46 @@ def gradient_penalty(
     share_of_real = torch.rand(len(l_unit), 1, 1, 1, device=l_unit.device)
     between = torch.lerp(fake_ab_unit.float(), real_ab_unit, share_of_real).requires_grad_()
     with torch.autocast(l_unit.device.type, enabled=False):
+        varied = [between]
+        if fake_l_unit is not None:
+            l_unit = torch.lerp(fake_l_unit.float(), l_unit, share_of_real).requires_grad_()
+            varied.append(l_unit)
         outputs = critic(l_unit, between).flatten(1).mean(dim=1)
-        (gradient,) = torch.autograd.grad(outputs.sum(), between, create_graph=True)
-    lengths: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        # A critic that sees a and b alone has no gradient by L.
+        gradients = torch.autograd.grad(
+            outputs.sum(), varied, create_graph=True, materialize_grads=True
+        )
+    gradient = torch.cat([part.flatten(1) for part in gradients], dim=1)
+    lengths: Tensor = torch.linalg.vector_norm(gradient, dim=1)
     return (lengths - 1.0).square().mean()
 
 
-def l1(predicted: Float[Tensor, "b 2 h w"], truth: Float[Tensor, "b 2 h w"]) -> Float[Tensor, ""]:
-    """Mean absolute error of a and b in network units (110 Lab units are 1)."""
+def l1(predicted: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    """Mean absolute error in network units (110 Lab units of a and b are 1, 50 of L)."""
     return F.l1_loss(predicted.float(), truth)
+
+
+def classification(
+    logits: Float[Tensor, "b n r s"],
+    ab_unit: Float[Tensor, "b 2 h w"],
+    class_weights: Float[Tensor, " n"],
+) -> Float[Tensor, ""]:
+    """Return the cross-entropy of predicted bins with the true colours, rare ones weighing more.
+
+    -v(Z) sum_q Z_q log Z'_q, with Z the true colour spread over its five nearest bins, Z' the
+    prediction, and v the weight of the nearest bin. The mean over pixels is taken, where the paper
+    has the sum, so that the loss does not grow with the picture.
+
+    Args:
+        logits: of the bins; a map that is smaller than the picture by a whole number.
+        ab_unit: (a*, b*) / 110 of the truth, whose mean over each square of pixels counts.
+        class_weights: of the bins, with mean 1 over the colours of the data set.
+
+    Source: Zhang et al. 2016, equations 2 and 3.
+    """
+    truth, nearest = soft_encode(F.avg_pool2d(ab_unit, ab_unit.shape[-1] // logits.shape[-1]))
+    entropy = F.cross_entropy(logits.float(), truth, reduction="none")
+    return (class_weights[nearest] * entropy).mean()
 
 
 def share(right: Bool[Tensor, "b 1 p q"]) -> Float[Tensor, ""]:

@@ -243,15 +243,19 @@ def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 
 
 def _parts(networks: Networks) -> dict[str, torch.nn.Module]:
-    parts = {"generator": networks.generator, "discriminator": networks.discriminator}
+    parts = {"generator": networks.generator}
+    if networks.opponent is not None:
+        parts["discriminator"] = networks.opponent.discriminator
     if networks.average is not None:
         parts["average"] = networks.average.network
     return parts
 
 
 def _adams(networks: Networks) -> dict[str, Adam]:
-    return {
+    adams = {
         "pretraining_adam": networks.pretraining_adam,
         "generator_adam": networks.generator_adam,
-        "discriminator_adam": networks.discriminator_adam,
     }
+    if networks.opponent is not None:
+        adams["discriminator_adam"] = networks.opponent.adam
+    return adams

@@ -11,6 +11,7 @@ from raycolor.config import TrialConfig
 from raycolor.data import PreparedData, SplitName
 from raycolor.errors import CheckpointError
 from raycolor.evaluation import Evaluator
+from raycolor.networks.answers import Painter
 from raycolor.networks.build import build_generator
 
 
@@ -50,11 +51,12 @@ def score_generators(
             generator.load_state_dict(tensors)
         except RuntimeError as error:
             raise CheckpointError(f"{path}: does not fit its own configuration") from error
-        generator = generator.to(device).to(memory_format=torch.channels_last).eval()
+        generator = generator.to(device).to(memory_format=torch.channels_last)
+        painter = Painter(generator, config).eval()
 
         @torch.no_grad()
-        def colorize(l_unit: Tensor, generator: torch.nn.Module = generator) -> Tensor:
-            ab_unit: Tensor = generator(l_unit)
+        def colorize(l_unit: Tensor, painter: Painter = painter) -> Tensor:
+            ab_unit: Tensor = painter(l_unit)
             return ab_unit
 
         evaluator = Evaluator(config, prepared, split=split, device=device, cache=cache)

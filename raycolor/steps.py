@@ -1,10 +1,10 @@
 """The networks of one run and the steps that train them.
 
-Axis letters: b batch, h height, w width.
+Axis letters: b batch, c channels, h height, w width, p and r rows and columns of an answer, q bins.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from raycolor import color, losses
-from raycolor.config import OptimizerConfig, Schedule, TrialConfig
+from raycolor.config import OptimizerConfig, Schedule, TrialConfig, classifies, has_game
+from raycolor.content import Content, content_of, content_weight
+from raycolor.networks.answers import read_answer
 from raycolor.networks.build import build_discriminator, build_generator, fast_dtype
 from raycolor.networks.ema import MovingAverage
 from raycolor.networks.encoder_state import Contents
@@ -26,17 +28,39 @@ STEP = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opponent:
+    """What plays against the generator."""
+
+    discriminator: nn.Module
+    adam: Adam
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Networks:
-    """Everything of a run that is trained."""
+    """Everything of a run that is trained, and what it takes to do so."""
 
     generator: nn.Module
     average: MovingAverage | None
-    discriminator: nn.Module
+    opponent: Opponent | None
+    """None for a run without an adversarial stage."""
     pretraining_adam: Adam
     generator_adam: Adam
-    discriminator_adam: Adam
     dtype: torch.dtype
     """Precision of the forward passes."""
+    class_weights: Tensor | None = None
+    """How much each bin of colours weighs, on the training device; None where there are none."""
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """The discriminator of a run that has one."""
+        assert self.opponent is not None
+        return self.opponent.discriminator
+
+    @property
+    def discriminator_adam(self) -> Adam:
+        """Its optimiser."""
+        assert self.opponent is not None
+        return self.opponent.adam
 
     @property
     def judged(self) -> nn.Module:
@@ -50,6 +74,8 @@ class StepLosses:
 
     generator_loss: Tensor
     generator_l1_loss: Tensor
+    generator_lightness_loss: Tensor | None = None
+    generator_classification_loss: Tensor | None = None
     generator_adversarial_loss: Tensor | None = None
     discriminator_loss: Tensor | None = None
     discriminator_accuracy_real: Tensor | None = None
@@ -66,7 +92,10 @@ def seed_draws(seed: int, purpose: int, images_seen: int) -> None:
 
 
 def build_networks(
-    config: TrialConfig, device: torch.device, contents: Contents | None = None
+    config: TrialConfig,
+    device: torch.device,
+    contents: Contents | None = None,
+    class_weights: Float[Tensor, " q"] | None = None,
 ) -> Networks:
     """Build networks and optimisers, with initial weights from the configuration's seeds.
 
@@ -77,6 +106,7 @@ def build_networks(
         config: of the run.
         device: where to train.
         contents: files of weights that the driver has found; what is missing is looked for.
+        class_weights: of the bins of colours, for a run that classifies.
 
     Raises:
         WeightsError: pretrained weights are missing, damaged, or of another network.
@@ -84,8 +114,8 @@ def build_networks(
     seed_draws(config.pretraining.seed, INITIAL, 0)
     generator = build_generator(config, contents=contents)
     generator = generator.to(device).to(memory_format=torch.channels_last)
-    seed_draws(config.seed, INITIAL, 0)
-    discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
+    opponent = _build_opponent(config, device) if has_game(config) else None
+    assert (class_weights is not None) == classifies(config)
     optimizers = config.optimizers
     decay = config.generator.ema_decay
     pretraining = optimizers.generator.model_copy(
@@ -94,12 +124,19 @@ def build_networks(
     return Networks(
         generator=generator,
         average=None if decay is None else MovingAverage(generator, decay),
-        discriminator=discriminator,
+        opponent=opponent,
         pretraining_adam=_adam(generator, pretraining),
         generator_adam=_adam(generator, optimizers.generator),
-        discriminator_adam=_adam(discriminator, optimizers.discriminator),
         dtype=fast_dtype(config, device),
+        class_weights=None if class_weights is None else class_weights.to(device),
     )
+
+
+def _build_opponent(config: TrialConfig, device: torch.device) -> Opponent:
+    seed_draws(config.seed, INITIAL, 0)
+    discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
+    adam = _adam(discriminator, config.optimizers.discriminator)
+    return Opponent(discriminator=discriminator, adam=adam)
 
 
 def _adam(network: nn.Module, config: OptimizerConfig) -> Adam:
@@ -128,7 +165,7 @@ def prepare_generator(networks: Networks, config: TrialConfig, images_seen: int)
 
 
 def set_learning_rates(networks: Networks, config: TrialConfig, images_seen: int) -> None:
-    """Set the rates of the next adversarial step.
+    """Set the rates of the next step after pretraining.
 
     They are functions of the images seen, so that a run that is taken up again repeats them.
 
@@ -139,10 +176,10 @@ def set_learning_rates(networks: Networks, config: TrialConfig, images_seen: int
     """
     begin, end = config.pretraining.images, config.budget.images
     done = (images_seen - begin) / (end - begin)
-    for adam, chosen in (
-        (networks.generator_adam, config.optimizers.generator),
-        (networks.discriminator_adam, config.optimizers.discriminator),
-    ):
+    rates = [(networks.generator_adam, config.optimizers.generator)]
+    if networks.opponent is not None:
+        rates.append((networks.opponent.adam, config.optimizers.discriminator))
+    for adam, chosen in rates:
         adam.param_groups[0]["lr"] = chosen.learning_rate * schedule_factor(chosen.schedule, done)
 
 
@@ -154,7 +191,7 @@ def schedule_factor(schedule: Schedule, done: float) -> float:
 
     Args:
         schedule: its name.
-        done: t, the share of the adversarial stage that is over, from 0 to 1.
+        done: t, the share of the run after pretraining that is over, from 0 to 1.
     """
     match schedule:
         case "constant":
@@ -170,21 +207,40 @@ def schedule_factor(schedule: Schedule, done: float) -> float:
 def pretraining_step(
     networks: Networks, config: TrialConfig, rgb_u8: UInt8[Tensor, "b 3 h w"]
 ) -> StepLosses:
-    """Train the generator alone, with L1.
+    """Train the generator alone, with L1 or classification, by the Adam of pretraining.
 
-    The reported loss is lambda x L1, to be compared with that of the adversarial stage; where
-    lambda is 0, the L1 that is trained with all the same.
+    The reported loss has the weight that it has beside the adversarial one, to be compared with
+    that of the adversarial stage; where this is 0, the loss that is trained with all the same.
     """
+    return _step_alone(networks, config, rgb_u8, networks.pretraining_adam)
+
+
+def lone_step(
+    networks: Networks, config: TrialConfig, rgb_u8: UInt8[Tensor, "b 3 h w"]
+) -> StepLosses:
+    """Train the generator alone after pretraining, in a run without an adversarial stage."""
+    return _step_alone(networks, config, rgb_u8, networks.generator_adam)
+
+
+def _step_alone(
+    networks: Networks, config: TrialConfig, rgb_u8: UInt8[Tensor, "b 3 h w"], adam: Adam
+) -> StepLosses:
     l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
-        predicted = networks.generator(l_unit)
-    l1 = losses.l1(predicted, ab_unit)
-    networks.pretraining_adam.zero_grad()
-    l1.backward()
-    networks.pretraining_adam.step()
+        answer = networks.generator(l_unit)
+    content = content_of(answer, l_unit, ab_unit, config, class_weights=networks.class_weights)
+    adam.zero_grad()
+    content.loss.backward()
+    adam.step()
+    return _told(content, (content_weight(config) or 1.0) * content.loss.detach())
+
+
+def _told(content: Content, loss: Tensor) -> StepLosses:
     return StepLosses(
-        generator_loss=(config.losses.l1_lambda or 1.0) * l1.detach(),
-        generator_l1_loss=l1.detach(),
+        generator_loss=loss,
+        generator_l1_loss=content.l1,
+        generator_lightness_loss=content.lightness,
+        generator_classification_loss=content.classification,
     )
 
 
@@ -199,17 +255,18 @@ def adversarial_step(
     """
     l_unit, ab_unit = color.rgb_to_unit(rgb_u8)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
-        predicted = networks.generator(l_unit)
-    judged = last = discriminator_step(networks, config, l_unit, ab_unit, predicted.detach())
+        answer = networks.generator(l_unit)
+    with torch.no_grad():
+        fake = read_answer(answer.detach(), l_unit, config)
+    generated = None if fake.l_unit is l_unit else fake.l_unit
+    judged = last = discriminator_step(networks, config, l_unit, ab_unit, fake.ab_unit, generated)
     for _ in range(config.discriminator.steps - 1):
         if last.is_enough(config.discriminator.enough_accuracy):
             break
-        last = discriminator_step(networks, config, l_unit, ab_unit, predicted.detach())
-    taught = generator_step(networks, config, l_unit, ab_unit, predicted)
-    return StepLosses(
-        generator_loss=taught.generator_loss,
-        generator_l1_loss=taught.generator_l1_loss,
-        generator_adversarial_loss=taught.generator_adversarial_loss,
+        last = discriminator_step(networks, config, l_unit, ab_unit, fake.ab_unit, generated)
+    taught = generator_step(networks, config, l_unit, ab_unit, answer)
+    return replace(
+        taught,
         discriminator_loss=judged.loss,
         discriminator_accuracy_real=judged.accuracy_real,
         discriminator_accuracy_fake=judged.accuracy_fake,
@@ -237,19 +294,28 @@ def discriminator_step(
     l_unit: Float[Tensor, "b 1 h w"],
     ab_unit: Float[Tensor, "b 2 h w"],
     fake_ab_unit: Float[Tensor, "b 2 h w"],
+    fake_l_unit: Float[Tensor, "b 1 h w"] | None = None,
 ) -> DiscriminatorLosses:
     """Train the discriminator on true and generated colours; leaves the generator alone.
 
     Real and fake pass separately, since batch norm would mix their statistics.
+
+    Args:
+        networks: of the run.
+        config: of the run.
+        l_unit: the grey pictures.
+        ab_unit: their true colours.
+        fake_ab_unit: generated ones, without graph.
+        fake_l_unit: generated lightness, without graph; None where it is the true one.
     """
     adversarial = losses.adversarial_loss(config.losses)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
-        fake = networks.discriminator(l_unit, fake_ab_unit)
+        fake = networks.discriminator(l_unit if fake_l_unit is None else fake_l_unit, fake_ab_unit)
         real = networks.discriminator(l_unit, ab_unit)
     loss = adversarial.discriminator(real, fake)
     if adversarial.penalty:
         loss = loss + adversarial.penalty * losses.gradient_penalty(
-            networks.discriminator, l_unit, ab_unit, fake_ab_unit
+            networks.discriminator, l_unit, ab_unit, fake_ab_unit, fake_l_unit
         )
     networks.discriminator_adam.zero_grad()
     loss.backward()
@@ -267,30 +333,32 @@ def generator_step(
     config: TrialConfig,
     l_unit: Float[Tensor, "b 1 h w"],
     ab_unit: Float[Tensor, "b 2 h w"],
-    predicted: Float[Tensor, "b 2 h w"],
+    answer: Float[Tensor, "b c p r"],
 ) -> StepLosses:
     """Train the generator with adversarial + lambda x L1; leaves the discriminator's weights alone.
+
+    With classification it is adversarial + weight x cross-entropy, and the discriminator sees the
+    colours that the distributions stand for.
 
     Args:
         networks: of the run.
         config: of the run.
         l_unit: the grey pictures.
         ab_unit: their true colours.
-        predicted: the generator's answer, with its graph.
+        answer: the generator's, with its graph.
     """
     # Without this the backward pass would also compute the discriminator's gradients, for nothing.
     networks.discriminator.requires_grad_(False)
+    seen = read_answer(answer, l_unit, config)
     with torch.autocast(l_unit.device.type, networks.dtype, networks.dtype != torch.float32):
-        fake = networks.discriminator(l_unit, predicted)
+        fake = networks.discriminator(seen.l_unit, seen.ab_unit)
     adversarial = losses.adversarial_loss(config.losses).generator(fake)
-    l1 = losses.l1(predicted, ab_unit)
-    loss = adversarial + config.losses.l1_lambda * l1
+    content = content_of(
+        answer, l_unit, ab_unit, config, class_weights=networks.class_weights, seen=seen
+    )
+    loss = adversarial + content_weight(config) * content.loss
     networks.generator_adam.zero_grad()
     loss.backward()
     networks.generator_adam.step()
     networks.discriminator.requires_grad_(True)
-    return StepLosses(
-        generator_loss=loss.detach(),
-        generator_l1_loss=l1.detach(),
-        generator_adversarial_loss=adversarial.detach(),
-    )
+    return replace(_told(content, loss.detach()), generator_adversarial_loss=adversarial.detach())

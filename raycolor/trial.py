@@ -4,7 +4,8 @@
         print(report.images_seen, report.metrics)
 
 No Ray, no study: it runs the same in a test, a notebook or a debugger. First the pretraining stage
-(generator alone, L1), then the adversarial stage (discriminator step, generator step). Every step
+(generator alone, L1 or classification), then the adversarial stage (discriminator step, generator
+step), or, for losses without one, the generator alone with the settings of that stage. Every step
 is seeded from (seed, images seen) and a checkpoint holds all state, so an interrupted run that goes
 on gives the same bits as one that never stopped.
 """
@@ -22,25 +23,29 @@ import torch
 from torch import Tensor
 
 from raycolor import run_folder
-from raycolor.config import TrialConfig
+from raycolor.config import TrialConfig, classifies, has_game
 from raycolor.crops import check_size, training_batch
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import Diverged
 from raycolor.evaluation import Evaluation, Evaluator
+from raycolor.networks.answers import Painter
 from raycolor.networks.encoder_state import Contents
+from raycolor.rebalancing import bins_folder, class_weights
 from raycolor.run_folder import Progress
 from raycolor.steps import (
     STEP,
     Networks,
     adversarial_step,
     build_networks,
+    lone_step,
     prepare_generator,
     pretraining_step,
     seed_draws,
     set_learning_rates,
 )
 
-Stage = Literal["pretraining", "adversarial"]
+Stage = Literal["pretraining", "adversarial", "alone"]
+"""`alone`: the generator after pretraining, in a run without an adversarial stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +81,7 @@ def train(
             checkpoint there goes on from it, and first repeats the report of that point. None
             keeps nothing.
         cache: folder for what is known of the truth, which runs share (`truth.truth_folder()` is
-            this machine's); None keeps nothing.
+            this machine's); None keeps nothing, in this machine's cache folder neither.
         device: where to train; the first GPU if there is one, else the CPU.
         pictures_at: image counts at which `samples_<images>.png` is written.
         saved: called after each checkpoint, when all that it speaks of lies in the folder; its time
@@ -96,7 +101,10 @@ def train(
     check_size(config.data, prepared)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _set_determinism(config)
-    networks = build_networks(config, device, weights)
+    rarity = None
+    if classifies(config):
+        rarity = class_weights(prepared, config, None if cache is None else bins_folder())
+    networks = build_networks(config, device, weights, rarity)
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
     run = _Run(config, networks, progress, prepared.pictures("train"), device)
@@ -225,8 +233,8 @@ class _Run:
         prepare_generator(self.networks, config, seen)
         if not pretraining:
             set_learning_rates(self.networks, config, seen)
-        step = pretraining_step if pretraining else adversarial_step
-        result = step(self.networks, config, rgb_u8)
+        step = adversarial_step if has_game(config) else lone_step
+        result = (pretraining_step if pretraining else step)(self.networks, config, rgb_u8)
         if self.networks.average:
             self.networks.average.update(self.networks.generator, seen // config.budget.batch_size)
         values = {item.name: getattr(result, item.name) for item in dataclasses.fields(result)}
@@ -235,8 +243,8 @@ class _Run:
     @torch.no_grad()
     def colorize(self, l_unit: Tensor) -> Tensor:
         """Predict `ab_unit` with the generator that is judged; always in float32."""
-        predicted: Tensor = self.networks.judged.eval()(l_unit)
-        return predicted
+        ab_unit: Tensor = Painter(self.networks.judged, self.config).eval()(l_unit)
+        return ab_unit
 
     def note(self, evaluation: Evaluation) -> bool:
         """Make the report of this image count; return whether the score is the best so far."""
@@ -265,7 +273,8 @@ class _Run:
         if self.device.type == "cuda":
             metrics["peak_gpu_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         pretraining = progress.images_seen <= config.pretraining.images
-        stage: Stage = "pretraining" if pretraining else "adversarial"
+        stage: Stage = "adversarial" if has_game(config) else "alone"
+        stage = "pretraining" if pretraining else stage
         progress.report = {"stage": stage, "metrics": metrics}
         progress.sums, progress.steps = {}, 0
         progress.reported_images = progress.images_seen

@@ -20,6 +20,7 @@ from raycolor.color import AB_SCALE, L_SCALE
 from raycolor.coloring.gamut import lightness, lightness_of_gray, to_srgb
 from raycolor.config import TrialConfig, generator_stride
 from raycolor.errors import CheckpointError, ConfigError
+from raycolor.networks.answers import Painter
 from raycolor.networks.build import build_generator
 from raycolor.photographs.pixels import bands, on_white
 from raycolor.photographs.read import Photograph
@@ -182,7 +183,7 @@ def load_colorizer(
             "trained it, or train it anew"
         ) from error
     return Colorizer(
-        network.to(memory_format=torch.channels_last),
+        Painter(network.to(memory_format=torch.channels_last), config),
         size=size or config.data.size,
         stride=generator_stride(config),
         device=chosen,

@@ -1,1 +1,1 @@
-"""The networks: generators from L to a and b, and the discriminator that judges them."""
+"""The networks: generators from L to colours, and the discriminator that judges them."""

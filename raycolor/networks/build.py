@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from raycolor.config import TrialConfig, encoder_of, generator_depth
+from raycolor.networks.answers import answer_of
 from raycolor.networks.discriminator import Discriminator
 from raycolor.networks.encoder_state import Contents, encoder_state
 from raycolor.networks.gan_colorizer import (
@@ -41,9 +42,9 @@ def build_generator(
         case "unet":
             return _build_unet(config, pretrained=pretrained, contents=contents)
         case "gan_32":
-            return GanGenerator(GENERATOR_32)
+            return GanGenerator(GENERATOR_32, answer=answer_of(config))
         case "gan_256":
-            return GanGenerator(GENERATOR_256)
+            return GanGenerator(GENERATOR_256, answer=answer_of(config))
         case _:
             assert_never(config.generator.kind)
 
@@ -57,6 +58,7 @@ def _build_unet(config: TrialConfig, *, pretrained: bool, contents: Contents | N
             dropout=generator.dropout,
             norm=generator.norm,
             decoder=generator.decoder,
+            answer=answer_of(config),
         )
     state = None
     if pretrained and generator.weights != "none":
@@ -65,6 +67,7 @@ def _build_unet(config: TrialConfig, *, pretrained: bool, contents: Contents | N
         backbone=generator.backbone,
         decoder_width=generator.decoder_width,
         encoder_state=state,
+        answer=answer_of(config),
     )
 
 

@@ -18,13 +18,14 @@ What differs: the sigmoid is in the loss, which takes logits; the running statis
 follow at torch's rate of 0.1, since at Keras's 0.01 they would not be those of the pictures at the
 end of a run of some hundred steps.
 
-Axis letters: b batch, h height, w width.
+Axis letters: b batch, c channels, h height, w width, p and r rows and columns of an answer.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from raycolor.networks.answers import COLORS, Answer, full_size_head
 from raycolor.networks.discriminator import Discriminator
 
 GENERATOR_32 = ((32, 1), (64, 2), (128, 2))
@@ -40,11 +41,12 @@ Encoder = tuple[tuple[int, int], ...]
 class GanGenerator(nn.Module):
     """An encoder-decoder with skips; sides are multiples of all its strides together."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, answer: Answer = COLORS) -> None:
         """Build the network.
 
         Args:
             encoder: channels and stride of each convolution.
+            answer: the form of the output.
         """
         super().__init__()
         self.downs = nn.ModuleList()
@@ -68,17 +70,18 @@ class GanGenerator(nn.Module):
                 self.merges.append(_block(nn.Conv2d(2 * out, out, 3, padding=1)))
                 self._skipped.append(skip[0])
             before = out
-        self.head = nn.Conv2d(before, 2, 3, padding=1)
+        self.head = full_size_head(before, answer)
+        self._bounded = answer.bounded
         self.apply(initialize_as_keras)
 
-    def forward(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 2 h w"]:
-        """Predict a and b.
+    def forward(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p r"]:
+        """Answer to grey pictures.
 
         Args:
             l_unit: L* / 50 - 1.
 
         Returns:
-            (a*, b*) / 110, in (-1, 1).
+            What `answer` says; by default (a*, b*) / 110, in (-1, 1).
         """
         kept: list[Tensor] = []
         x = l_unit
@@ -89,8 +92,8 @@ class GanGenerator(nn.Module):
             x = up(x)
             if level < len(self._skipped):
                 x = self.merges[level](torch.cat([x, kept[self._skipped[level]]], dim=1))
-        answer: Tensor = torch.tanh(self.head(x))
-        return answer
+        answer: Tensor = self.head(x)
+        return torch.tanh(answer) if self._bounded else answer
 
 
 class GanDiscriminator(Discriminator):

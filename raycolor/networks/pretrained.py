@@ -1,6 +1,6 @@
 """U-Nets on an encoder that may have been pretrained on ImageNet.
 
-Axis letters: b batch, h height, w width.
+Axis letters: b batch, c channels, h height, w width, p and r rows and columns of an answer.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from raycolor.backbones import ENCODERS
+from raycolor.networks.answers import COLORS, Answer, full_size_head
 
 LEVELS = 5
 
@@ -21,7 +22,7 @@ def decoder_channels(width: int) -> tuple[int, ...]:
 
 
 class PretrainedUNet(nn.Module):
-    """An encoder of timm, a convolutional decoder with skip connections, tanh output.
+    """An encoder of timm, a convolutional decoder with skip connections, tanh where it colours.
 
     The decoder enlarges by nearest neighbour and then convolves, which avoids the checkerboards of
     transposed convolutions (Odena et al. 2016).
@@ -33,6 +34,7 @@ class PretrainedUNet(nn.Module):
         backbone: str,
         decoder_width: int,
         encoder_state: Mapping[str, Tensor] | None = None,
+        answer: Answer = COLORS,
     ) -> None:
         """Build the network.
 
@@ -40,6 +42,7 @@ class PretrainedUNet(nn.Module):
             backbone: name of an encoder.
             decoder_width: channels of the decoder's deepest level.
             encoder_state: what the encoder starts with; None leaves it as it was drawn.
+            answer: the form of the output.
         """
         super().__init__()
         encoder = ENCODERS[backbone]
@@ -49,17 +52,21 @@ class PretrainedUNet(nn.Module):
             f"tu-{encoder.architecture}",
             encoder_weights=None,
             in_channels=1,
-            classes=2,
+            classes=answer.channels,
             decoder_channels=decoder_channels(decoder_width),
         )
         # The first answer is nearly grey: a random one is far from every photograph, and the first
         # hundred steps would go into unlearning it.
         head = self.unet.segmentation_head[0]
+        if answer.reduction > 1:
+            head = full_size_head(head.in_channels, answer)
+            self.unet.segmentation_head[0] = head
         nn.init.normal_(head.weight, 0.0, 1e-3)
         nn.init.zeros_(head.bias)
         # A grey pixel of value v in [0, 1] came to the encoder as (v - mean) / deviation. L* / 100
         # is v at black and white, and never off by more than 0.035 between.
         mean, deviation = encoder.gray_range
+        self._bounded = answer.bounded
         self._scale, self._shift = 0.5 / deviation, (0.5 - mean) / deviation
         if encoder_state is not None:
             self.unet.encoder.model.load_state_dict(encoder_state)
@@ -81,13 +88,14 @@ class PretrainedUNet(nn.Module):
             return l_unit
         return l_unit * self._scale + self._shift
 
-    def forward(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 2 h w"]:
-        """Predict a and b.
+    def forward(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p r"]:
+        """Answer to grey pictures.
 
         Args:
             l_unit: L* / 50 - 1; sides are multiples of 32.
 
         Returns:
-            (a*, b*) / 110, in (-1, 1).
+            What `answer` says; by default (a*, b*) / 110, in (-1, 1).
         """
-        return torch.tanh(self.unet(self.encoder_input(l_unit)))
+        answer: Tensor = self.unet(self.encoder_input(l_unit))
+        return torch.tanh(answer) if self._bounded else answer

@@ -1,6 +1,6 @@
 """The U-Net of pix2pix, trained from scratch.
 
-Axis letters: b batch, h height, w width.
+Axis letters: b batch, c channels, h height, w width, p and r rows and columns of an answer.
 """
 
 from typing import assert_never
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from raycolor.config import Decoder, GeneratorNorm
+from raycolor.networks.answers import COLORS, Answer
 from raycolor.networks.norms import needs_bias, norm_layers
 
 WIDEST = 8
@@ -21,9 +22,10 @@ class UNet(nn.Module):
 
     Each level halves the picture: 4x4 convolution, stride 2, norm (not in the first level, nor in
     the bottleneck), leaky ReLU; the way up mirrors it, with dropout in the innermost levels that
-    are `WIDEST` wide, and tanh at the end. At 8 levels, width 64 and batch norm: 54,409,858
-    parameters. With the decoder `resize` a level of the way up enlarges by nearest neighbour and
-    convolves 3x3, as the decoders on pretrained backbones do (Odena et al. 2016).
+    are `WIDEST` wide, and tanh at the end where the output is colours. At 8 levels, width 64 and
+    batch norm: 54,409,858 parameters. With the decoder `resize` a level of the way up enlarges by
+    nearest neighbour and convolves 3x3, as the decoders on pretrained backbones do (Odena et al.
+    2016).
 
     Source: Isola et al. 2017, appendix 6.1, with one input and two output channels.
     """
@@ -36,6 +38,7 @@ class UNet(nn.Module):
         dropout: float,
         norm: GeneratorNorm = "batch",
         decoder: Decoder = "transposed",
+        answer: Answer = COLORS,
     ) -> None:
         """Build the network.
 
@@ -45,6 +48,7 @@ class UNet(nn.Module):
             dropout: probability in the innermost levels of the decoder.
             norm: after the inner convolutions.
             decoder: how a level of the way up enlarges.
+            answer: the form of the output.
         """
         super().__init__()
         bias = needs_bias(norm)
@@ -63,7 +67,7 @@ class UNet(nn.Module):
             before = channels[level] * (1 if innermost else 2)
             layers = [nn.ReLU()]
             if level == 0:
-                layers += [*_enlarging(decoder, before, 2), nn.Tanh()]
+                layers += _ending(decoder, before, answer)
             else:
                 out = channels[level - 1]
                 layers += _enlarging(decoder, before, out, bias=bias)
@@ -73,14 +77,14 @@ class UNet(nn.Module):
             self.ups.append(nn.Sequential(*layers))
         self.apply(initialize)
 
-    def forward(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 2 h w"]:
-        """Predict a and b.
+    def forward(self, l_unit: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p r"]:
+        """Answer to grey pictures.
 
         Args:
             l_unit: L* / 50 - 1; sides are multiples of 2 ** depth.
 
         Returns:
-            (a*, b*) / 110, in (-1, 1).
+            What `answer` says; by default (a*, b*) / 110, in (-1, 1).
         """
         skips: list[Tensor] = []
         deep = l_unit
@@ -104,6 +108,18 @@ def _enlarging(decoder: Decoder, before: int, out: int, *, bias: bool = True) ->
             ]
         case _:
             assert_never(decoder)
+
+
+def _ending(decoder: Decoder, before: int, answer: Answer) -> list[nn.Module]:
+    """Build the last level, whose features are half as large as the picture."""
+    match answer.reduction:
+        case 1:
+            layers = _enlarging(decoder, before, answer.channels)
+        case 2:
+            layers = [nn.Conv2d(before, answer.channels, 3, padding=1)]
+        case times:
+            layers = [nn.Conv2d(before, answer.channels, times // 2, stride=times // 2)]
+    return [*layers, nn.Tanh()] if answer.bounded else layers
 
 
 def initialize(module: nn.Module) -> None:

@@ -17,7 +17,10 @@ from raycolor.config import (
     BACKBONE,
     BATCH,
     BUDGET,
+    ENOUGH,
     FROZEN,
+    LOSS_KIND,
+    PREDICTS,
     PRETRAINING,
     REPORT,
     SIZE,
@@ -42,14 +45,16 @@ from raycolor.spaces.domains import (
 from raycolor.spaces.space import Space
 
 GENERATOR = (SIZE, "generator.kind", "generator.backbone", "generator.depth", BATCH)
-DISCRIMINATOR = (SIZE, "discriminator.kind", "discriminator.downs")
+DISCRIMINATOR = (SIZE, "discriminator.kind", "discriminator.downs", LOSS_KIND)
 INTERACTING = (
     GENERATOR,
     DISCRIMINATOR,
     (BATCH, PRETRAINING),
     (BATCH, FROZEN),
     ("generator.kind", BACKBONE, WEIGHTS),
-    (ADVERSARIAL, "discriminator.kind", "discriminator.norm"),
+    (ADVERSARIAL, "discriminator.kind", "discriminator.norm", LOSS_KIND),
+    (ADVERSARIAL, SMOOTHING, LOSS_KIND),
+    (ADVERSARIAL, ENOUGH, LOSS_KIND),
 )
 """Settings that can clash three and more at a time; `raycolor.config.clashes` has the rules."""
 SPACED = (SIZE, PRETRAINING, FROZEN)
@@ -94,7 +99,7 @@ def fitting_sizes(space: Space) -> list[int]:
             # The largest size, the shortest lengths and the first loss clash with nothing.
             batch = values.get(BATCH, TrialConfig().budget.batch_size)
             calm = {SIZE: SIZES[-1], BUDGET: batch, REPORT: batch, PRETRAINING: 0, FROZEN: 0}
-            calm |= {ADVERSARIAL: "vanilla", SMOOTHING: 0}
+            calm |= {ADVERSARIAL: "vanilla", SMOOTHING: 0, PREDICTS: "ab"}
             networks[network] = space.config({**chosen, **calm})
     return [size for size in SIZES if all(_takes(config, size) for config in networks.values())]
 

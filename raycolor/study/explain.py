@@ -69,6 +69,12 @@ def explain(trial: TrialState, state: StudyState, plan: Plan) -> list[str]:
     sentences += [text for _, text in sorted(events)]
     if trial.reports:
         sentences.append(_best(trial, state, plan))
+    if any(report.stage == "alone" for report in trial.reports):
+        losses = plan.space.config(trial.chosen).losses.kind
+        sentences.append(
+            f"It has no discriminator (losses.kind: {losses}), so there is no adversarial loss and "
+            "no accuracy to watch."
+        )
     if is_saturated([(report.stage, report.metrics) for report in trial.reports]):
         sentences.append(
             "Its discriminator has told true and generated colours apart nearly always in the last "

@@ -1,8 +1,8 @@
 """How long a study will still take: measured speeds, and the survival that halving means.
 
-Generators differ in speed several times, so images are weighed by the seconds that one took with
-its backbone, or its kind where it has none, evaluation included. How many trials run at once
-follows from how much of their time passed in how much of ours.
+Networks differ in speed several times, so images are weighed by the seconds that one took with
+its backbone, or its kind where it has none, and its kind of losses, evaluation included. How many
+trials run at once follows from how much of their time passed in how much of ours.
 """
 
 from statistics import fmean
@@ -33,8 +33,8 @@ def remaining_trial_seconds(state: StudyState, plan: Plan) -> float | None:
     if not speeds:
         return None
     # What no trial has measured is taken to be as the others.
-    backbones = [_backbone(trial, plan) for trial in state.trials]
-    typical = fmean(speeds[backbone] for backbone in backbones if backbone in speeds)
+    systems = [_system(trial, plan) for trial in state.trials]
+    typical = fmean(speeds[system] for system in systems if system in speeds)
     end = plan.base.budget.images
     seconds = 0.0
     for trial in state.trials:
@@ -42,7 +42,7 @@ def remaining_trial_seconds(state: StudyState, plan: Plan) -> float | None:
             left = float(end - trial.images_seen)
             if trial.phase == "search":
                 left = expected_images(plan, trial.images_seen)
-            seconds += left * speeds.get(_backbone(trial, plan), typical)
+            seconds += left * speeds.get(_system(trial, plan), typical)
     missing = max(0, plan.trials - len(state.searched))
     seconds += missing * expected_images(plan) * typical
     return seconds + _confirming_images(state, plan, missing) * typical
@@ -80,17 +80,21 @@ def remaining_seconds(
 
 
 def seconds_per_image(state: StudyState, plan: Plan) -> dict[str, float]:
-    """Return seconds of training and evaluation an image by backbone, as far as measured."""
+    """Return seconds of training and evaluation an image by system, as far as measured.
+
+    Systems are named by their backbone, and by their losses where these are not adversarial with
+    L1: `scratch`, `scratch, l1`.
+    """
     images: dict[str, int] = {}
     seconds: dict[str, float] = {}
     for trial in state.trials:
-        backbone = _backbone(trial, plan)
-        images[backbone] = images.get(backbone, 0) + trial.images_seen
-        seconds[backbone] = seconds.get(backbone, 0.0) + trial.seconds
+        system = _system(trial, plan)
+        images[system] = images.get(system, 0) + trial.images_seen
+        seconds[system] = seconds.get(system, 0.0) + trial.seconds
     return {
-        backbone: seconds[backbone] / number
-        for backbone, number in images.items()
-        if number and seconds[backbone] > 0
+        system: seconds[system] / number
+        for system, number in images.items()
+        if number and seconds[system] > 0
     }
 
 
@@ -99,9 +103,10 @@ def total_seconds(state: StudyState) -> float:
     return float(sum(trial.seconds for trial in state.trials))
 
 
-def _backbone(trial: TrialState, plan: Plan) -> str:
-    """Name the backbone of a trial's generator, or its kind where it has none."""
+def _system(trial: TrialState, plan: Plan) -> str:
+    """Name the backbone of a trial's generator, or its kind where it has none, and its losses."""
+    losses = str(trial.chosen.get("losses.kind", plan.base.losses.kind))
     kind = trial.chosen.get("generator.kind", plan.base.generator.kind)
-    if kind != "unet":
-        return str(kind)
-    return str(trial.chosen.get("generator.backbone", plan.base.generator.backbone))
+    if kind == "unet":
+        kind = trial.chosen.get("generator.backbone", plan.base.generator.backbone)
+    return str(kind) if losses == "l1_gan" else f"{kind}, {losses}"

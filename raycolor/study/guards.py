@@ -6,7 +6,8 @@ numbers end a trial at once, without a guard.
 
 Where a loss has no threshold between real and fake (`wgan_gp`) there is no accuracy, and what looks
 at it is silent. Where the generator's adversarial loss has no lowest value (`hinge`, `wgan_gp`),
-nothing is won at zero, and the guard that looks for it is silent.
+nothing is won at zero, and the guard that looks for it is silent. Both are silent where there is no
+adversarial stage.
 """
 
 import math

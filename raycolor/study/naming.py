@@ -28,6 +28,9 @@ def trial_name(number: int, chosen: Mapping[str, Scalar]) -> str:
         parts.append(SHORT.get(backbone, backbone))
     elif "generator.kind" in chosen:
         parts.append(str(kind))
+    for path in ("losses.kind", "generator.predicts"):
+        if path in chosen:
+            parts.append(str(chosen[path]))
     if "losses.adversarial" in chosen:
         parts.append(str(chosen["losses.adversarial"]))
     weight = chosen.get("losses.l1_lambda")
@@ -48,10 +51,15 @@ def short_path(path: str) -> str:
         "generator.kind": "generator",
         "generator.norm": "norm G",
         "generator.decoder": "decoder",
+        "generator.predicts": "predicts",
+        "generator.bins_at": "bins at",
+        "generator.temperature": "temperature",
         "discriminator.kind": "discriminator",
         "discriminator.norm": "norm D",
         "discriminator.sees": "D sees",
         "discriminator.downs": "downs",
+        "losses.kind": "losses",
+        "losses.classification_weight": "weight",
         "losses.adversarial": "loss",
         "losses.label_smoothing": "smoothing",
         "generator.weights": "weights",

@@ -3,7 +3,7 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from raycolor.color import AB_SCALE, L_SCALE, rgb_to_unit, unit_to_rgb
+from raycolor.color import AB_SCALE, L_SCALE, pixels_to_unit, rgb_to_unit, unit_to_rgb
 from raycolor.errors import ColorRangeError
 
 
@@ -83,3 +83,26 @@ def test_autocast_has_no_influence() -> None:
     assert torch.equal(l_cast, l_unit)
     assert torch.equal(ab_cast, ab_unit)
     assert torch.equal(back_cast, back)
+
+
+def test_generated_pixels_are_converted_as_photographs_are(colors: torch.Tensor) -> None:
+    l_unit, ab_unit = rgb_to_unit(colors)
+    found_l, found_ab = pixels_to_unit(colors.float() / 127.5 - 1)
+    torch.testing.assert_close(found_l, l_unit, rtol=0, atol=2e-6)
+    torch.testing.assert_close(found_ab, ab_unit, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_generated_pixels_have_finite_gradients_at_every_end(dtype: torch.dtype) -> None:
+    # Black, white, the corners of the cube, what lies outside it, and the bend of sRGB's curve.
+    ends = torch.tensor([-1.5, -1.0, 0.04045 * 2 - 1, 0.0, 1.0, 1.5])
+    pixels = torch.cartesian_prod(ends, ends, ends).T[None, :, None].to(dtype).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        l_unit, ab_unit = pixels_to_unit(pixels)
+    assert l_unit.dtype == ab_unit.dtype == torch.float32
+    assert max(l_unit.abs().max(), ab_unit.abs().max()) <= 1 + 1e-5
+    (l_unit.square().sum() + ab_unit.square().sum()).backward()
+    assert pixels.grad is not None
+    assert pixels.grad.isfinite().all()
+    inside = (pixels.abs() < 1).all(dim=1)
+    assert (pixels.grad.abs().sum(dim=1)[inside] > 0).any()

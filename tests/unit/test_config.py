@@ -14,6 +14,7 @@ from raycolor.config import (
     flattened,
     generator_depth,
     generator_stride,
+    has_game,
     has_schedule,
     nested,
 )
@@ -322,3 +323,26 @@ def test_configuration_and_data_are_checked_without_torch() -> None:
         [sys.executable, "-c", command], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["classification", "classification_gan"])
+def test_bins_and_rgb_exclude_each_other(tiny_config: TinyConfig, kind: str) -> None:
+    with pytest.raises(ValidationError, match=r"generator\.predicts: rgb .* take ab, or"):
+        tiny_config({"losses.kind": kind, "generator.predicts": "rgb"})
+    assert tiny_config({"losses.kind": "l1", "generator.predicts": "rgb"})
+
+
+@pytest.mark.parametrize("kind", ["l1", "classification"])
+def test_a_discriminator_that_is_not_built_clashes_with_nothing(
+    tiny_config: TinyConfig, kind: str
+) -> None:
+    for settings in (
+        {"discriminator.kind": "gan_256", "data.size": 24, "generator.depth": 3},
+        {"discriminator.downs": 5},
+        {"losses.adversarial": "wgan_gp", "discriminator.norm": "batch"},
+        {"losses.adversarial": "hinge", "losses.label_smoothing": 0.1},
+        {"losses.adversarial": "wgan_gp", "discriminator.enough_accuracy": 0.8},
+    ):
+        assert not has_game(tiny_config({"losses.kind": kind, **settings}))
+        with pytest.raises(ValidationError):
+            tiny_config(settings)

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raycolor.bins import NUM_BINS, soft_encode
+from raycolor.color import AB_SCALE
 from raycolor.config import LossConfig
 from raycolor.losses import (
     AdversarialLoss,
@@ -15,6 +17,7 @@ from raycolor.losses import (
     Vanilla,
     Wasserstein,
     adversarial_loss,
+    classification,
     gradient_penalty,
     l1,
     share,
@@ -219,6 +222,17 @@ class TestGradientPenalty:
         # Another place for each picture.
         assert len({round(float(picture[0, 0, 0]), 3) for picture in shares}) == 3
 
+    def test_lightness_that_was_generated_varies_too(self) -> None:
+        def critic(l_unit: Tensor, ab_unit: Tensor) -> Tensor:
+            return l_unit * 3 + ab_unit[:, :1] * 4
+
+        # A mean over 16 places: the gradient is 5/16 in 16 places, of length 5/4.
+        fake_l_unit = torch.full_like(self.L_UNIT, 0.5)
+        found = gradient_penalty(critic, self.L_UNIT, self.REAL, self.FAKE, fake_l_unit)
+        assert float(found.detach()) == pytest.approx((5 / 4 - 1) ** 2)
+        held = gradient_penalty(critic, self.L_UNIT, self.REAL, self.FAKE)
+        assert float(held.detach()) == pytest.approx((4 / 4 - 1) ** 2, abs=1e-9)
+
     def test_teaches_the_critic(self) -> None:
         slope = torch.tensor(3.0, requires_grad=True)
 
@@ -229,3 +243,35 @@ class TestGradientPenalty:
         assert slope.grad is not None
         # (s - 1)^2 at 3.
         assert float(slope.grad) == pytest.approx(4.0)
+
+
+class TestClassification:
+    AB_UNIT = torch.rand(2, 2, 8, 8, generator=torch.Generator().manual_seed(3)) - 0.5
+    EVEN = torch.ones(NUM_BINS)
+
+    @pytest.mark.parametrize("side", [8, 4, 2])
+    def test_is_the_logarithm_of_the_number_of_bins_when_all_are_as_probable(
+        self, side: int
+    ) -> None:
+        loss = classification(torch.zeros(2, NUM_BINS, side, side), self.AB_UNIT, self.EVEN)
+        assert float(loss) == pytest.approx(math.log(NUM_BINS), rel=1e-5)
+
+    def test_is_lowest_at_the_truth(self) -> None:
+        truth, _ = soft_encode(F.avg_pool2d(self.AB_UNIT, 4))
+        right = truth.clamp(min=1e-9).log()
+        lowest = classification(right, self.AB_UNIT, self.EVEN)
+        entropy = -(truth * right).sum(dim=1).mean()
+        torch.testing.assert_close(lowest, entropy, rtol=1e-4, atol=1e-5)
+        noise = torch.randn(right.shape, generator=torch.Generator().manual_seed(0))
+        assert classification(right + noise, self.AB_UNIT, self.EVEN) > lowest
+
+    def test_a_pixel_weighs_as_its_nearest_bin(self) -> None:
+        ab_unit = torch.zeros(1, 2, 1, 2)
+        ab_unit[0, :, 0, 1] = torch.tensor([50.0, 30.0]) / AB_SCALE
+        _, nearest = soft_encode(ab_unit)
+        weights = torch.ones(NUM_BINS)
+        weights[nearest[0, 0, 1]] = 5.0
+        logits = torch.zeros(1, NUM_BINS, 1, 2, dtype=torch.bfloat16)
+        loss = classification(logits, ab_unit, weights)
+        assert loss.dtype == torch.float32
+        assert float(loss) == pytest.approx((1 + 5) / 2 * math.log(NUM_BINS), rel=1e-5)

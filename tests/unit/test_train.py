@@ -535,7 +535,7 @@ def test_a_dry_run_writes_nothing_and_imports_no_torch(tmp_path: Path) -> None:
         words, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "  losses: {adversarial: vanilla, l1_lambda: 100, label_smoothing: 0, " in done.stdout
+    assert "  losses: {kind: l1_gan, adversarial: vanilla, l1_lambda: 100, " in done.stdout
     assert [file.name for file in tmp_path.iterdir()] == ["my.yaml"]
 
 

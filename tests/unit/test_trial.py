@@ -247,6 +247,45 @@ class TestReports:
         assert math.isfinite(report.metrics["discriminator_loss"])
         assert not [name for name in report.metrics if "accuracy" in name]
 
+    @pytest.mark.parametrize(
+        ("settings", "own"),
+        [
+            ({"losses.kind": "l1"}, set()),
+            ({"losses.kind": "classification"}, {"generator_classification_loss"}),
+            ({"generator.predicts": "rgb", "losses.kind": "l1"}, {"generator_lightness_loss"}),
+        ],
+    )
+    def test_without_a_game_both_stages_report_the_same_losses(
+        self,
+        tiny_config: TinyConfig,
+        prepared: PreparedData,
+        settings: dict[str, Any],
+        own: set[str],
+    ) -> None:
+        first, second = run(tiny_config({"pretraining.images": 32, **settings}), prepared)
+        assert (first.stage, second.stage) == ("pretraining", "alone")
+        for report in (first, second):
+            assert report.metrics.keys() == EACH_REPORT | own
+            for name in own:
+                assert 0 < report.metrics[name] < 10
+        assert second.metrics["generator_loss"] < first.metrics["generator_loss"]
+
+    def test_colours_are_counted_once_for_all_trials_of_a_machine(
+        self,
+        tiny_config: TinyConfig,
+        prepared: PreparedData,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
+        config = tiny_config({"losses.kind": "classification"})
+        first = next(train(config, prepared, device=CPU, cache=tmp_path))
+        (kept,) = (tmp_path / "cache" / "bins").iterdir()
+        before = kept.stat().st_mtime_ns
+        second = next(train(config, prepared, device=CPU, cache=tmp_path))
+        assert kept.stat().st_mtime_ns == before
+        assert second.metrics["generator_loss"] == first.metrics["generator_loss"]
+
     def test_without_l1_pretraining_reports_the_l1_that_it_trains_with(
         self, tiny_config: TinyConfig, prepared: PreparedData
     ) -> None:

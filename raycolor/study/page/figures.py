@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from raycolor.config import TrialConfig, has_game
 from raycolor.plan import Plan
 from raycolor.spaces.domains import Choice, Domain, LogUniform, Scalar
 from raycolor.study.confirmation import winner
@@ -110,7 +111,10 @@ def _ending(trial: TrialState) -> str:
 
 
 def losses(trial: TrialState, plan: Plan) -> go.Figure:
-    """Draw the generator's loss in blue, the discriminator's accuracy in red, over images seen."""
+    """Draw the generator's loss in blue, the discriminator's accuracy in red, over images seen.
+
+    Without an adversarial stage there is the loss alone.
+    """
     figure = _figure("images seen", "generator loss")
     images = [report.images_seen for report in trial.reports]
 
@@ -123,13 +127,16 @@ def losses(trial: TrialState, plan: Plan) -> go.Figure:
         x=images, y=values("generator_loss"), name="generator loss", mode="lines+markers",
         line={"color": BLUE, "width": 2.5}, hovertemplate="loss %{y:.3g} at %{x:,}<extra></extra>",
     )  # fmt: skip
+    figure.update_layout(yaxis={"color": BLUE, "rangemode": "tozero"})
+    config = plan.space.config(trial.chosen)
+    if not has_game(config):
+        return _shaded(figure, config, plan)
     figure.add_scatter(
         x=images, y=values("discriminator_accuracy"), name="discriminator accuracy",
         mode="lines+markers", line={"color": RED, "width": 2.5}, yaxis="y2",
         hovertemplate="accuracy %{y:.0%} at %{x:,}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(
-        yaxis={"color": BLUE, "rangemode": "tozero"},
         yaxis2={
             "title": {"text": "discriminator accuracy", "standoff": 6},
             "automargin": True,
@@ -144,12 +151,16 @@ def losses(trial: TrialState, plan: Plan) -> go.Figure:
             "showgrid": False,
         },
     )
-    config = plan.space.config(trial.chosen)
-    pretraining = config.pretraining.images
-    if pretraining:
+    return _shaded(figure, config, plan)
+
+
+def _shaded(figure: go.Figure, config: TrialConfig, plan: Plan) -> go.Figure:
+    """Mark the pretraining of a trial, over the whole length of a run."""
+    said = "pretraining: no discriminator yet" if has_game(config) else "pretraining"
+    if pretraining := config.pretraining.images:
         figure.add_vrect(
             x0=0, x1=pretraining, fillcolor="#1f5fbf", opacity=0.07, line_width=0,
-            annotation_text="pretraining: no discriminator yet", annotation_position="top left",
+            annotation_text=said, annotation_position="top left",
         )  # fmt: skip
     figure.update_xaxes(range=[0, plan.base.budget.images * 1.02])
     return figure

@@ -19,7 +19,13 @@ CHECK = jsonschema.Draft7Validator(space_schema())
 
 NEEDS_THE_WHOLE = {
     *("batch_and_defaults", "batch_and_report", "batch_of_one", "batches_and_report"),
-    *("batches_of_all_sizes", "baseline_missing", "budget_and_report", "discriminator_too_deep"),
+    *(
+        "batches_of_all_sizes",
+        "answers_and_losses",
+        "baseline_missing",
+        "budget_and_report",
+        "discriminator_too_deep",
+    ),
     *("first_rung_before_report", "first_rung_between_reports", "first_rung_beyond_budget"),
     *("losses_and_norms", "size_of_old_systems"),
     *("fixed_and_searched", "grid_with_ranges", "pretraining_too_long", "size_odd"),

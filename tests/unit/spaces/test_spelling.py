@@ -24,7 +24,7 @@ ALL = [*trial_keys(), *study_keys()]
         ("generator.lr", ["optimizers.generator.learning_rate"]),
         ("batch_size", ["evaluation.batch_size", "budget.batch_size"]),
         ("ema", ["generator.ema_decay"]),
-        ("losses.l1_weight", ["losses.l1_lambda"]),
+        ("losses.l1_weight", ["losses.l1_lambda", "losses.classification_weight"]),
         ("zebra", []),
         ("", []),
         ("x" * 5000, []),

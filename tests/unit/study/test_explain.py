@@ -145,3 +145,15 @@ def test_a_confirming_trial_says_what_it_confirms(tmp_path: Path) -> None:
         sentence.startswith(f"It confirms {again.confirms:03d}_")
         for sentence in explain(again, state, plan)
     )
+
+
+def test_a_trial_without_a_game_is_said_to_have_none(plan: Plan) -> None:
+    told = Told()
+    number = told.ask(losses__kind="classification")
+    told.report(number, 16, 70.0)
+    sentence = "It has no discriminator (losses.kind: classification)"
+    assert sentence not in story(told, number, plan)
+    report = told.records[-1]
+    assert isinstance(report, Reported)
+    told.records[-1] = replace(report, stage="alone")
+    assert sentence in story(told, number, plan)

@@ -140,3 +140,14 @@ def test_a_time_budget_ends_the_forecast(tmp_path: Path, elapsed: float, left: f
     told.report(told.ask(), 16, 60.0)
     found = remaining_seconds(told.state, plan, seconds_before=0.0, elapsed_s=elapsed)
     assert found == pytest.approx(left)
+
+
+def test_losses_without_a_game_have_their_own_speed(plan: Plan) -> None:
+    told = Told()
+    for kind, slower in (("l1", 1.0), ("l1_gan", 3.0)):
+        number = told.ask(losses__kind=kind, generator__backbone="scratch")
+        told.report(number, 48, 60.0)
+        told.state.trials[number].last_metrics["train_seconds"] = 48 * PER_IMAGE * slower
+    speeds = seconds_per_image(told.state, plan)
+    assert speeds.keys() == {"scratch", "scratch, l1"}
+    assert speeds["scratch"] == pytest.approx(3 * speeds["scratch, l1"])

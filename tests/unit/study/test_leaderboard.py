@@ -148,6 +148,12 @@ def test_a_file_without_trials_has_its_columns(tmp_path: Path, plan: Plan) -> No
         (4, {"generator.kind": "gan_32", "generator.backbone": "scratch"}, "004_gan_32"),
         (5, {"generator.kind": "unet", "losses.adversarial": "hinge"}, "005_unet_hinge"),
         (6, {"generator.kind": "unet", "generator.backbone": "scratch"}, "006_scratch"),
+        (
+            7,
+            {"losses.kind": "classification", "generator.backbone": "scratch"},
+            "007_scratch_classification",
+        ),
+        (8, {"generator.predicts": "rgb", "losses.kind": "l1"}, "008_l1_rgb"),
     ],
 )
 def test_names_of_trials(number: int, chosen: dict[str, object], name: str) -> None:

@@ -60,6 +60,17 @@ def test_losses_are_blue_and_accuracy_is_red(study: tuple[StudyState, Plan]) -> 
     assert list(loss.x) == [report.images_seen for report in trial.reports]
 
 
+def test_without_a_game_there_is_the_loss_alone(study: tuple[StudyState, Plan]) -> None:
+    _, plan = study
+    told = Told()
+    told.report(told.ask(losses__kind="l1", pretraining__images=48), 16, 70.0)
+    figure = figures.losses(told.state.trials[0], plan)
+    (loss,) = figure.data
+    assert (loss.name, loss.line.color) == ("generator loss", figures.BLUE)
+    (marked,) = figure.layout.annotations
+    assert marked.text == "pretraining"
+
+
 def test_what_is_no_number_is_a_gap(study: tuple[StudyState, Plan]) -> None:
     _, plan = study
     told = Told()
