@@ -191,7 +191,8 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
         live.start(engine.state)
         code, paused = 0, False
         try:
-            engine.end(run_study(plan, engine, contents))
+            ending = run_study(plan, engine, contents, fingerprint=fingerprint, tell=complain)
+            engine.end(ending)
             finished = engine.finished
         except KeyboardInterrupt:
             finished, code = False, INTERRUPTED

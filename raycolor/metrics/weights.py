@@ -5,22 +5,26 @@
     networks of timm      where timm's own description says, if it gives an address with a hash
 
 What does not come with raycolor lies in `weights` in its cache folder. The driver fetches it before
-the first trial (`fetch`); trials look for it there and never download (`path_of`).
+the first trial (`fetch`); trials look for it there and never download (`path_of`). On a cluster the
+driver hands its file to the workers (`extractor_content`), which keep it (`take_extractor`).
 
 Neither torch nor timm is imported with this module, so that the driver can check files at once.
 """
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from raycolor.cache import VARIABLE, cache_folder
 from raycolor.config import EvaluationConfig
 from raycolor.downloads import download
 from raycolor.errors import DownloadError, WeightsError
+from raycolor.files import replacing
 from raycolor.problems import listed
 from raycolor.weights import efficientnet_lite0_path
 
@@ -30,6 +34,8 @@ INCEPTION_URL = (
     "weights-inception-2015-12-05-6726825d.pth"
 )
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_handed: list[Path] = []
+"""The file that this process was handed, if it was; one study has one extractor."""
 _HASHED = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 """The end of a file's name with the beginning of its SHA-256, by the custom of torch's hub."""
 
@@ -57,6 +63,8 @@ def path_of(evaluation: EvaluationConfig) -> Path:
     extractor, given = evaluation.extractor, evaluation.extractor_weights
     if extractor == "efficientnet_lite0":
         return efficientnet_lite0_path()
+    if _handed:
+        return _handed[0]
     if given is not None:
         return _given(extractor, Path(given).expanduser())
     origin = origin_of(extractor)
@@ -89,6 +97,46 @@ def fetch(evaluation: EvaluationConfig, tell: Callable[[str], None] | None = Non
                 said = _missing(extractor, origin, f"cannot be had ({error})")
                 raise WeightsError(said) from error
     return path_of(evaluation)
+
+
+def extractor_content(evaluation: EvaluationConfig) -> dict[str, bytes]:
+    """Read the weights that machines of a cluster may lack, under the name of their setting.
+
+    Args:
+        evaluation: names the extractor.
+
+    Returns:
+        The file's bytes by a name that begins with the setting's; nothing for an extractor that
+        comes with raycolor.
+
+    Raises:
+        WeightsError: see `path_of`.
+    """
+    if evaluation.extractor == "efficientnet_lite0":
+        return {}
+    path = path_of(evaluation)
+    # The ending says how it is read.
+    return {SETTING + path.suffix: path.read_bytes()}
+
+
+def take_extractor(contents: Mapping[str, np.ndarray] | None) -> None:
+    """Keep the extractor's weights that the driver handed over, once on each machine.
+
+    Args:
+        contents: bytes of files by their names, among them what `extractor_content` gave.
+    """
+    _handed.clear()
+    for key in contents or ():
+        if key.startswith(SETTING):
+            assert contents is not None
+            content = contents[key].tobytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+            ending = key.removeprefix(SETTING)
+            place = cache_folder() / "weights" / "handed" / f"{sha256}{ending}"
+            if not place.is_file() or _sha256(place) != sha256:
+                with replacing(place) as beside:
+                    beside.write_bytes(content)
+            _handed.append(place)
 
 
 def fingerprint(evaluation: EvaluationConfig) -> str:

@@ -53,6 +53,8 @@ class ResourceSettings(FileModel):
     price_per_hour: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] | None = None
     """Price of an hour of one GPU, or without GPUs of one trial, in any currency; for
     `--max-cost`."""
+    wait_seconds: Annotated[float, Field(gt=0, le=10**6, allow_inf_nan=False)] = 1800.0
+    """On a cluster: longest time for which a machine that holds a trial is waited for."""
 
     @field_validator("gpus", mode="after")
     @classmethod

@@ -4,10 +4,13 @@ All three share one `Dispatcher`. Ray pickles them when it begins, for a restore
 uses; what they hold cannot travel and does not.
 """
 
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal, assert_never
 
 import ray
@@ -23,7 +26,16 @@ from raycolor.study.rules import Nothing
 from raycolor.study.spending import Limit, limit_reached
 from raycolor.study.state import TrialState
 from raycolor.tuning.trainable import Assignment, Outcome
+from raycolor.tuning.waiting import StallWatch
 from raycolor.tuning.watch import SilenceWatch
+
+MOST_LOSSES = 10
+"""Losses of its machine that do not count as a trial's own faults."""
+LOST = "because its node has died"
+"""What Ray says of a worker whose machine is gone, once it knows that."""
+CUT_OFF = "is unavailable: The actor is temporarily unavailable"
+"""What it says before, and of a machine that is cut off: no worker's process ended, but its
+connection did."""
 
 
 class Dispatcher:
@@ -139,7 +151,8 @@ class _Adapter:
     dispatcher: Dispatcher
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "dispatcher"}
+        left = ("dispatcher", "_stalls")
+        return {key: value for key, value in self.__dict__.items() if key not in left}
 
 
 class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]  # ray has no types
@@ -196,8 +209,16 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]  # ray has 
 class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no types
     """Tells the study of workers that died, and ends those that are frozen."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, stalls: StallWatch) -> None:
+        """Set up.
+
+        Args:
+            dispatcher: of the session.
+            stalls: hears how many trials run and how many wait for a machine.
+        """
         self.dispatcher = dispatcher
+        self._stalls = stalls
+        self._losses: Counter[str] = Counter()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
@@ -208,6 +229,8 @@ class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no typ
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """End workers that have been silent for too long; about ten times a second."""
         watch, now = self.dispatcher.watch, time.monotonic()
+        states = Counter(trial.status for trial in trials)
+        self._stalls.look(now, running=states[Trial.RUNNING], pending=states[Trial.PENDING])
         if not watch.is_due(now):
             return
         running = {trial.trial_id: trial for trial in trials if trial.status == Trial.RUNNING}
@@ -220,7 +243,13 @@ class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no typ
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """Note a fault after which the trial is taken up again."""
-        self.dispatcher.fault(trial.trial_id, _cause(trial), final=False)
+        lost = _lost_machine(trial)
+        if lost and self._losses[trial.trial_id] < MOST_LOSSES:
+            # A machine that goes says nothing about the trial: it has as many tries as before. Tune
+            # counts so itself where a cloud gave notice of it.
+            self._losses[trial.trial_id] += 1
+            trial.run_metadata.num_failures -= 1
+        self.dispatcher.fault(trial.trial_id, lost or _cause(trial), final=False)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
@@ -237,10 +266,27 @@ class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no typ
 
 
 def _cause(trial: Trial) -> str:
-    """Last line of what Ray says about a failed trial."""
-    try:
-        error = trial.get_pickled_error() or trial.get_error()
-    except (OSError, ValueError, EOFError):
-        error = None
-    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    """First line of what Ray says about a failed trial."""
+    lines = [line for line in _told(trial).splitlines() if line.strip()]
     return lines[0].strip() if lines else "its worker died"
+
+
+def _lost_machine(trial: Trial) -> str | None:
+    """Say that the trial's machine is gone or cut off, if that is what ended its worker."""
+    said = _told(trial)
+    if LOST in said:
+        where = re.search(r"^\tip: (\S+)", said, flags=re.MULTILINE)
+        return f"its machine{f' {where[1]}' if where else ''} was lost"
+    return "its machine was not reached" if CUT_OFF in said else None
+
+
+def _told(trial: Trial) -> str:
+    """Return what Ray says about a failed trial, or about its last failure."""
+    if trial.error_file is None:
+        return ""
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # Each failure is added to the file, below a line that numbers it.
+    return text.rpartition("Failure # ")[2].partition("\n")[2]

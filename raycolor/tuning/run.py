@@ -1,16 +1,15 @@
-"""Start Ray, run a study on it, stop Ray."""
+"""Start Ray or connect to it, run a study on it, leave it."""
 
-import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 
-from raycolor.errors import ConfigError
+from raycolor.metrics.weights import extractor_content
 from raycolor.plan import BUILT_IN, Plan
 from raycolor.remote.address import below
 from raycolor.study.configs import config_of
@@ -18,12 +17,13 @@ from raycolor.study.engine import Engine, needs_test
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Ending
 from raycolor.study.state import TrialState
+from raycolor.tuning.connection import connected
+from raycolor.tuning.probe import check_machines, folder_address, marked
+from raycolor.tuning.shares import Shares, share_out
+from raycolor.tuning.waiting import StallWatch, machines_now, wait_for_shares
 
 MAX_RETRIES = 3
 """Times that a trial whose worker died is taken up again."""
-MOST_ON_CPU = 4
-"""Trials at once on a machine without GPUs, unless the plan says otherwise: more would share the
-cores, and halving would have nobody left to compare."""
 
 # Before ray is imported, which reads some of them then.
 _QUIET = {
@@ -38,29 +38,29 @@ _QUIET = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """What each trial gets, and on how many machines."""
-
-    concurrent: int
-    cpus: int
-    gpus: float
-    machines: int
-
-
-def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = None) -> Ending:
+def run_study(
+    plan: Plan,
+    engine: Engine,
+    weights: Mapping[str, bytes] | None = None,
+    *,
+    fingerprint: str = "",
+    tell: Callable[[str], None] = print,
+) -> Ending:
     """Run a study's open and missing trials until they end, or the time or the money does.
 
     Args:
         plan: of the study.
         engine: of the study, after `begin`.
         weights: files that encoders start with, which go to the workers through Ray.
+        fingerprint: of the data set, which the machines of a cluster have to see too.
+        tell: hears why nothing runs, as long as nothing does.
 
     Returns:
         What ended it: `finished`, or the limit that was reached.
 
     Raises:
-        ConfigError: the machines are too small for one trial, or the cluster is not reached.
+        ConfigError: the machines are too small for one trial, the cluster is not reached, none of
+            its machines comes in time, or some lack the study's folder or its data.
         StorageError: the journal, or what a trial keeps, cannot be written; nothing has failed.
         KeyboardInterrupt: the user pressed Ctrl-C.
     """
@@ -68,7 +68,14 @@ def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = 
     deadline = None
     if plan.time_budget_s is not None:
         deadline = time.monotonic() + plan.time_budget_s
-    with _ray(plan, weights or {}), tempfile.TemporaryDirectory(prefix="raycolor-") as scratch:
+    weights = dict(weights or {})
+    if plan.address is not None:
+        weights |= extractor_content(plan.base.evaluation)
+    with (
+        connected(plan.address, store_bytes=sum(map(len, weights.values()))),
+        tempfile.TemporaryDirectory(prefix="raycolor-") as scratch,
+        _mark(plan) as mark,
+    ):
         from ray import tune
 
         from raycolor.tuning.adapters import (
@@ -80,7 +87,9 @@ def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = 
         from raycolor.tuning.testing import score_test
         from raycolor.tuning.trainable import Assignment, StudyTrainable
 
-        shares, shared = _shares(plan), plan.address_of_study
+        shares, shared = _shares(plan, tell), plan.address_of_study
+        if plan.address is not None:
+            check_machines(plan, mark, fingerprint)
         engine.note_resources(**asdict(shares))
 
         def assign(trial: TrialState) -> Assignment:
@@ -92,6 +101,8 @@ def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = 
                 data=None if plan.data == BUILT_IN else plan.data,
                 folder=str((plan.folder / "checkpoints" / name).resolve()),
                 address=None if shared is None else below(shared, f"checkpoints/{name}"),
+                study=None if plan.address is None else folder_address(plan),
+                mark=mark,
                 rungs=plan.rungs,
                 threads=shares.cpus,
                 silence_seconds=plan.space.study.guards.silence_seconds,
@@ -119,7 +130,7 @@ def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = 
                 name=plan.study,
                 # Ray's own bookkeeping, which nobody reads.
                 storage_path=scratch,
-                callbacks=[FaultCallback(dispatcher)],
+                callbacks=[FaultCallback(dispatcher, StallWatch(tell))],
                 failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
@@ -133,7 +144,14 @@ def run_study(plan: Plan, engine: Engine, weights: Mapping[str, bytes] | None = 
                 raise dispatcher.storage_error from None
             raise
         if dispatcher.stopped_by is None and needs_test(engine.state, plan):
-            engine.note_test(score_test(plan, engine.state, cpus=shares.cpus, gpus=shares.gpus))
+            scores = score_test(
+                plan,
+                engine.state,
+                cpus=shares.cpus,
+                gpus=shares.gpus,
+                weights=_shared(weights) if weights else None,
+            )
+            engine.note_test(scores)
         return "finished" if engine.finished else dispatcher.stopped_by or "interrupted"
 
 
@@ -146,71 +164,23 @@ def _shared(weights: Mapping[str, bytes]) -> dict[str, np.ndarray]:
     return {name: np.frombuffer(content, np.uint8) for name, content in weights.items()}
 
 
-@contextmanager
-def _ray(plan: Plan, weights: Mapping[str, bytes]) -> Iterator[None]:
-    """Connect to the cluster, or start Ray on this machine; leave it in the end."""
-    import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    common = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if plan.address is None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                # Little goes through it but weights.
-                object_store_memory=128 * 2**20 + 2 * sum(map(len, weights.values())),
-                **common,
-            )
-        else:
-            ray.init(address=plan.address, **common)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if plan.address is None:
-            raise
-        raise ConfigError(
-            f"--address {plan.address}: Ray is not reached there ({error}); start a cluster, or "
-            "leave --address out to use this machine"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _shares(plan: Plan) -> Shares:
-    """Divide the machines among trials.
+def _shares(plan: Plan, tell: Callable[[str], None]) -> Shares:
+    """Divide the machines among trials; on a cluster, wait until there is one.
 
     Raises:
         ConfigError: no machine holds one trial.
     """
-    import ray
+    settings = plan.space.study.resources
+    if plan.address is None:
+        return share_out(machines_now(), settings, concurrent=plan.concurrent)
+    return wait_for_shares(settings, concurrent=plan.concurrent, trials=plan.trials, tell=tell)
 
-    total = ray.cluster_resources()
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    largest_cpus = max(int(node["Resources"].get("CPU", 0)) for node in nodes)
-    largest_gpus = max(node["Resources"].get("GPU", 0) for node in nodes)
-    resources = plan.space.study.resources
-    gpus = resources.gpus
-    if gpus == "auto":
-        gpus = 1.0 if largest_gpus else 0.0
-    if gpus > largest_gpus:
-        raise ConfigError(
-            f"study.resources.gpus: a trial asks for {gpus:g} GPUs, the largest machine has "
-            f"{largest_gpus:g}; ask for fewer, or add GPUs"
-        )
-    cores = int(total.get("CPU", 1))
-    if gpus:
-        most = int(total["GPU"] / gpus + 1e-6)
-    elif resources.cpus == "auto":
-        most = min(cores, MOST_ON_CPU)
-    else:
-        most = max(1, cores // resources.cpus)
-    concurrent = plan.concurrent or most
-    auto_cpus = max(1, min(cores // concurrent, largest_cpus))
-    cpus = auto_cpus if resources.cpus == "auto" else resources.cpus
-    if cpus > largest_cpus:
-        raise ConfigError(
-            f"study.resources.cpus: a trial asks for {cpus} cores, the largest machine has "
-            f"{largest_cpus}; ask for fewer"
-        )
-    return Shares(concurrent=concurrent, cpus=cpus, gpus=gpus, machines=len(nodes))
+
+@contextmanager
+def _mark(plan: Plan) -> Iterator[str]:
+    """Leave a mark in the study's folder, where other machines work on it too."""
+    if plan.address is None:
+        yield ""
+        return
+    with marked(plan) as mark:
+        yield mark

@@ -16,10 +16,12 @@ import numpy as np
 from ray import tune
 
 from raycolor.errors import Diverged
+from raycolor.metrics.weights import take_extractor
 from raycolor.remote.address import mirror_of
 from raycolor.remote.bucket import Bucket
 from raycolor.remote.trial_files import TrialFiles
 from raycolor.storage import StorageError, is_of_storage, refusal
+from raycolor.tuning.probe import look
 
 if TYPE_CHECKING:
     from raycolor.trial import Report
@@ -44,6 +46,10 @@ class Assignment:
     address: str | None
     """The same on shared storage, where the study lies there; `folder` is of the driver's machine
     then, and a worker takes its own for this address."""
+    study: str | None
+    """The study's folder as an address, where `mark` has to stand in it; None on one machine."""
+    mark: str
+    """What the driver left there."""
     rungs: tuple[int, ...]
     threads: int
     silence_seconds: float | None
@@ -74,7 +80,8 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
         Args:
             config: an `Assignment` as a dictionary.
-            weights: files that encoders start with, as the driver found them.
+            weights: files that encoders start with, and on a cluster the extractor's, as the
+                driver found them.
         """
         assignment = Assignment(**config)
         self._silence = assignment.silence_seconds
@@ -160,6 +167,11 @@ def _reports(
     from raycolor.trial import train
     from raycolor.truth import truth_folder
 
+    if assignment.study is not None:
+        # This machine may have joined after the others were asked.
+        if problem := look(assignment.study, assignment.mark, assignment.study):
+            raise StorageError(problem)
+        take_extractor(weights)
     torch.set_num_threads(assignment.threads)
     folder, files = _folder(assignment), None
     if assignment.address is not None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -14,7 +15,14 @@ from raycolor.config import EvaluationConfig
 from raycolor.errors import ConfigError, WeightsError
 from raycolor.metrics import weights
 from raycolor.metrics.extractor import build_extractor
-from raycolor.metrics.weights import fetch, fingerprint, origin_of, path_of
+from raycolor.metrics.weights import (
+    extractor_content,
+    fetch,
+    fingerprint,
+    origin_of,
+    path_of,
+    take_extractor,
+)
 from raycolor.weights import efficientnet_lite0_path
 from tests.unit.metrics.inceptions import random_state
 
@@ -153,6 +161,42 @@ def test_of_timm_without_a_hash_are_not_fetched() -> None:
 def test_unknown_tags_are_told_with_those_that_there_are() -> None:
     with pytest.raises(WeightsError, match=r"no weights resnet18\.nothing, it has a1_in1k, a2_in"):
         fetch(EvaluationConfig(extractor="resnet18.nothing"))
+
+
+def test_what_the_driver_hands_over_is_what_a_machine_without_the_file_takes(
+    tmp_path: Path, cache: Path
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(CONTENT)
+    config = EvaluationConfig(extractor="resnet18", extractor_weights=str(path))
+    handed = {
+        name: np.frombuffer(content, np.uint8)
+        for name, content in extractor_content(config).items()
+    }
+    path.unlink()
+    with pytest.raises(WeightsError, match="no such file"):
+        path_of(config)
+    try:
+        take_extractor(handed | {"resnet50": np.zeros(3, np.uint8)})
+        kept = path_of(config)
+        assert kept.is_relative_to(cache)
+        # Its ending says how it is read.
+        assert (kept.suffix, kept.read_bytes()) == (".safetensors", CONTENT)
+        # What a kill left behind is not taken.
+        kept.write_bytes(CONTENT[:-1])
+        take_extractor(handed)
+        assert path_of(config).read_bytes() == CONTENT
+        written = kept.stat().st_mtime_ns
+        take_extractor(handed)
+        assert kept.stat().st_mtime_ns == written
+    finally:
+        take_extractor(None)
+    with pytest.raises(WeightsError, match="no such file"):
+        path_of(config)
+
+
+def test_what_comes_with_raycolor_is_not_handed_over() -> None:
+    assert extractor_content(EvaluationConfig()) == {}
 
 
 class TestExtractors:
