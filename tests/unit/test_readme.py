@@ -3,9 +3,12 @@
 import importlib.util
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 from raycolor.search import Flags
+from raycolor.steps import StepLosses
+from tests.unit.test_trial import ADVERSARIAL_ONLY, EACH_REPORT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,3 +37,18 @@ def test_files_that_are_named_exist() -> None:
         assert (ROOT / name).is_file(), name
     for name in re.findall(r"^    raycolor/(\w+)/ ", README, flags=re.MULTILINE):
         assert (ROOT / "raycolor" / name).is_dir(), name
+
+
+def test_everything_that_a_report_holds_is_explained() -> None:
+    table = README[README.index("## What a report holds") : README.index("## The reader's tour")]
+    explained: set[str] = set()
+    for line in re.findall(r"^\| (`[^|]*) \|", table, flags=re.MULTILINE):
+        first, *others = re.findall(r"`(\w+)`", line)
+        explained |= {first, *(first + name if name[0] == "_" else name for name in others)}
+    losses = {item.name for item in fields(StepLosses)}
+    assert losses | EACH_REPORT | ADVERSARIAL_ONLY <= explained
+
+
+def test_every_space_that_ships_is_named() -> None:
+    for path in (ROOT / "search_spaces").glob("*.yaml"):
+        assert re.search(rf"^\| .*`{path.stem}`.* \|", README, flags=re.MULTILINE), path.stem
