@@ -59,7 +59,8 @@ class Zip:
         num_bytes = 0
         with self._opened() as archive:
             for number, member in enumerate(archive.infolist()):
-                if member.is_dir():
+                # A damaged archive may have members without a name, of which zipfile cannot tell.
+                if not member.filename or member.is_dir():
                     continue
                 name, unsafe = member_path(_name(member))
                 skip = unsafe or _skip(member)

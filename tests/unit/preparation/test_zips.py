@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raycolor.errors import DataError
@@ -199,6 +199,7 @@ def test_archive_that_is_cut_off_is_named(tmp_path: Path) -> None:
 
 
 @given(where=st.floats(0, 1, exclude_max=True), flipped=st.integers(1, 255))
+@example(where=0.875, flipped=99)
 def test_no_damage_makes_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, where: float, flipped: int
 ) -> None:
