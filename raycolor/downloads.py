@@ -11,8 +11,6 @@ network what is fetched. Plain http is taken from this machine alone, where nobo
 
 import errno
 import fcntl
-import gzip
-import hashlib
 import http.client
 import os
 import re
@@ -20,16 +18,15 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BufferedRandom, BufferedReader
+from io import BufferedRandom
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
 from raycolor import __version__
+from raycolor.checksums import Expected
 from raycolor.errors import DownloadError
 from raycolor.files import PART
 
@@ -49,50 +46,6 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 class _Passing(Exception):  # noqa: N818  (an event, which a later try may mend)
     """A try failed in a way that may pass; the text says how."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Expected:
-    """What is known of a file's content."""
-
-    sha256: str | None
-    md5: str | None
-    size: int | None
-
-    @property
-    def mark(self) -> str:
-        """Part of the hidden name: what was left of other content is not gone on with."""
-        return (self.sha256 or self.md5 or "unknown")[:8]
-
-    def is_there(self, target: Path) -> bool:
-        """Tell whether a file that has its name already is the expected one.
-
-        Without a hash its size has to do: what has its name was read through before.
-        """
-        if self.sha256 is not None or self.md5 is not None:
-            try:
-                with target.open("rb") as file:
-                    return self.problem(file) is None
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-                return False
-        return target.is_file() and self.size in (None, target.stat().st_size)
-
-    def problem(self, file: BufferedReader | BufferedRandom) -> str | None:
-        """Say what is wrong with a file, from its beginning; None if nothing is."""
-        size = os.fstat(file.fileno()).st_size
-        if self.size not in (None, size):
-            return f"it has {size} bytes, and not {self.size}"
-        for name, wanted in (("sha256", self.sha256), ("md5", self.md5)):
-            file.seek(0)
-            if wanted is None:
-                continue
-            # MD5 is what some publishers give; against accidents, not against forgers.
-            if not hashlib.file_digest(file, name).hexdigest().startswith(wanted):
-                title = "SHA-256" if name == "sha256" else "MD5"
-                return f"its {size} bytes have another {title} than {wanted}"
-        if self.sha256 is None and self.md5 is None:
-            return _gzip_problem(file)
-        return None
 
 
 def download(
@@ -131,7 +84,7 @@ def download(
     """
     assert sha256 is None or re.fullmatch(r"[0-9a-f]{8,64}", sha256), sha256
     assert md5 is None or re.fullmatch(r"[0-9a-f]{32}", md5), md5
-    expected = _Expected(sha256=sha256, md5=md5, size=size)
+    expected = Expected(sha256=sha256, md5=md5, size=size)
     _check_address(url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -151,15 +104,6 @@ def download(
         ) from error
 
 
-def fits(path: Path, sha256: str) -> bool:
-    """Tell whether a file is there and its SHA-256 begins with these hex digits."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest().startswith(sha256)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return False
-
-
 def _check_address(url: str) -> None:
     """Refuse addresses over which others on the network could see what is fetched.
 
@@ -174,7 +118,7 @@ def _check_address(url: str) -> None:
 
 @contextmanager
 def _held(
-    target: Path, expected: _Expected, tell: Callable[[str], None]
+    target: Path, expected: Expected, tell: Callable[[str], None]
 ) -> Iterator[BufferedRandom | None]:
     """Open the file that grows, for this process alone; None if the target is there.
 
@@ -229,7 +173,7 @@ class _Fetch:
         url: str,
         target: Path,
         part: BufferedRandom,
-        expected: _Expected,
+        expected: Expected,
         tell: Callable[[str], None],
         timeout_s: float,
     ) -> None:
@@ -402,18 +346,3 @@ def _reason(error: object) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__
     return str(error) or type(error).__name__
-
-
-def _gzip_problem(file: BufferedReader | BufferedRandom) -> str | None:
-    """Unpack a gzip file to its end, which compares its check sums; nothing is kept of it."""
-    file.seek(0)
-    if file.read(2) != b"\x1f\x8b":
-        return None
-    file.seek(0)
-    try:
-        with gzip.open(file) as unpacked:
-            while unpacked.read(CHUNK):
-                pass
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        return f"as a gzip file it is damaged: {error}"
-    return None

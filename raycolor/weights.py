@@ -7,17 +7,16 @@ This module imports torch only where tensors are read, so that a driver can look
 the seconds that torch takes.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raycolor.backbones import ENCODERS
 from raycolor.cache import cache_folder
+from raycolor.checksums import sha256_of
 from raycolor.config import BACKBONE, WEIGHTS
 from raycolor.downloads import WAITS_S, download
 from raycolor.errors import DownloadError, WeightsError
@@ -48,7 +47,7 @@ def efficientnet_lite0_path() -> Path:
     path = Path(spec.origin).parent / LITE0_FILE
     if not path.is_file():
         raise WeightsError(f"{path}: missing; reinstall the package {LITE0_PACKAGE}")
-    if not _sha256(path).startswith(LITE0_SHA256_START):
+    if not sha256_of(path).startswith(LITE0_SHA256_START):
         raise WeightsError(
             f"{path}: not the expected weights (its SHA-256 should begin with "
             f"{LITE0_SHA256_START}); reinstall the package {LITE0_PACKAGE}"
@@ -68,7 +67,7 @@ def weights_fingerprints(found: Mapping[str, Path] | None = None) -> dict[str, s
         WeightsError: see `efficientnet_lite0_path`.
     """
     paths = {"efficientnet_lite0": efficientnet_lite0_path(), **(found or {})}
-    return {name: _sha256(path) for name, path in paths.items()}
+    return {name: sha256_of(path) for name, path in paths.items()}
 
 
 def weights_key(backbone: str, weights: str) -> str:
@@ -139,7 +138,7 @@ def _imagenet(backbone: str, tell: Callable[[str], None] | None, waits_s: Sequen
     kept = cache_folder() / "weights" / encoder.file
     looked = [kept, _torch_folder() / encoder.file]
     for path in looked:
-        if path.is_file() and _sha256(path).startswith(encoder.sha256_start):
+        if path.is_file() and sha256_of(path).startswith(encoder.sha256_start):
             return path
     try:
         download(encoder.url, kept, sha256=encoder.sha256_start, tell=tell, waits_s=waits_s)
@@ -164,18 +163,6 @@ def _torch_folder() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = Path(os.environ.get("TORCH_HOME") or caches / "torch").expanduser()
     return home / "hub" / "checkpoints"
-
-
-def _sha256(path: Path) -> str:
-    stat = path.stat()
-    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _sha256_of(path: Path, size: int, time_ns: int) -> str:
-    """Hash a file; size and time tell whether an earlier answer still holds."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def efficientnet_lite0_state() -> "dict[str, Tensor]":

@@ -15,12 +15,12 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from raycolor.cache import VARIABLE, cache_folder
+from raycolor.checksums import sha256_of
 from raycolor.config import EvaluationConfig
 from raycolor.downloads import download
 from raycolor.errors import DownloadError, WeightsError
@@ -72,7 +72,7 @@ def path_of(evaluation: EvaluationConfig) -> Path:
         raise WeightsError(_nowhere(extractor))
     if not origin.place.is_file():
         raise WeightsError(_missing(extractor, origin, "are not there"))
-    if not _sha256(origin.place).startswith(origin.sha256):
+    if not sha256_of(origin.place).startswith(origin.sha256):
         raise WeightsError(_missing(extractor, origin, "are not the expected file"))
     return origin.place
 
@@ -133,7 +133,7 @@ def take_extractor(contents: Mapping[str, np.ndarray] | None) -> None:
             sha256 = hashlib.sha256(content).hexdigest()
             ending = key.removeprefix(SETTING)
             place = cache_folder() / "weights" / "handed" / f"{sha256}{ending}"
-            if not place.is_file() or _sha256(place) != sha256:
+            if not place.is_file() or sha256_of(place) != sha256:
                 with replacing(place) as beside:
                     beside.write_bytes(content)
             _handed.append(place)
@@ -145,7 +145,7 @@ def fingerprint(evaluation: EvaluationConfig) -> str:
     Raises:
         WeightsError: see `path_of`.
     """
-    return _sha256(path_of(evaluation))
+    return sha256_of(path_of(evaluation))
 
 
 def extractor_fingerprint(evaluation: EvaluationConfig) -> dict[str, str]:
@@ -202,7 +202,7 @@ def _given(extractor: str, path: Path) -> Path:
     if not path.is_file():
         said = "is a folder" if path.is_dir() else "there is no such file"
         raise WeightsError(f"{SETTING}: {path}: {said}; name the file with the weights")
-    if extractor == "inception_v3" and _sha256(path) != INCEPTION_SHA256:
+    if extractor == "inception_v3" and sha256_of(path) != INCEPTION_SHA256:
         raise WeightsError(
             f"{SETTING}: {path}: not the weights of 2015-12-05 that an FID is measured with (their "
             f"SHA-256 begins with {INCEPTION_SHA256[:8]}); fetch {INCEPTION_URL}"
@@ -223,15 +223,3 @@ def _nowhere(extractor: str) -> str:
         f"evaluation.extractor: {extractor}: timm gives no address with a hash for its weights, so "
         f"they are not fetched; fetch them, and name the file: {SETTING}: PATH"
     )
-
-
-def _sha256(path: Path) -> str:
-    """Hash a file once, as long as it stays the same."""
-    about = path.stat()
-    return _hashed(path, about.st_size, about.st_mtime_ns)
-
-
-@cache
-def _hashed(path: Path, size: int, changed_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

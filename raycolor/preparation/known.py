@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raycolor.cache import cache_folder
+from raycolor.checksums import fits
 from raycolor.data import SplitName
-from raycolor.downloads import download, fits
+from raycolor.downloads import download
 from raycolor.errors import DataError, DownloadError
 from raycolor.preparation.cifar import SIDE, Cifar
 from raycolor.preparation.settings import SIZES

@@ -1,7 +1,8 @@
 """A folder on shared storage, through pyarrow's file systems: S3, Google's, or a mounted disk.
 
 Every file in it is complete or absent. Object stores give that themselves; elsewhere a file is
-written beside its place and moved. All calls are tried again for half a minute before they raise.
+written beside its place and moved. All calls are tried again for half a minute
+before they raise; for longer, where each try hangs first.
 """
 
 import os

@@ -34,8 +34,16 @@ def open_address(address: str) -> tuple[Any, str]:
         The file system, and the path in it.
 
     Raises:
+        HopelessError: pyarrow does not take it.
         OSError: it cannot be opened.
     """
+    try:
+        return _opened(address)
+    except (ValueError, NotImplementedError) as error:
+        raise HopelessError(f"is no address that pyarrow takes ({error})") from error
+
+
+def _opened(address: str) -> tuple[Any, str]:
     from pyarrow import fs
 
     parts = urlsplit(address)
@@ -74,8 +82,6 @@ def translated(attempt: Callable[[], T]) -> Callable[[], T]:
             return attempt()
         except HopelessError:
             raise
-        except (ValueError, NotImplementedError) as error:
-            raise HopelessError(f"is no address that pyarrow takes ({error})") from error
         except OSError as error:
             name = re.search(r"AWS Error ([A-Z_]+)", str(error))
             if name and name[1] in HOPELESS:

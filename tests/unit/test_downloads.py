@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from raycolor import downloads
-from raycolor.downloads import download, fits
+from raycolor.checksums import fits
+from raycolor.downloads import download
 from raycolor.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 400
