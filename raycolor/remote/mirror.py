@@ -59,7 +59,10 @@ class Mirror:
             StorageError: the storage refuses, and went on refusing.
         """
         path = self.folder / name
-        if self.bucket is None or self._verified.get(name) == _state(path):
+        if self.bucket is None:
+            return path
+        state = _state(path)
+        if state is not None and state == self._verified.get(name):
             return path
         # One of that name may be of an older study with this one's name.
         if not is_copy(path, self.bucket, name):

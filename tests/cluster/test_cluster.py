@@ -43,9 +43,20 @@ EVERY = 32
 
 CHANGE = (
     "            metrics=report.metrics,\n",
-    "            metrics={**report.metrics, 'host': float(platform.node()[4:])},\n",
+    "            metrics={**report.metrics, 'host': _host()},\n",
 )
-"""What the user changed of the package on the head: each report says which host it is of."""
+LOST = f"{SHARED}/head_was_lost"
+PAUSE_S = 3.0
+ADDED = f"""
+
+def _host() -> float:
+    import time
+
+    time.sleep(0 if Path("{LOST}").exists() else {PAUSE_S})
+    return float(platform.node()[4:])
+"""
+"""What the user changed of the package on the head: each report says which host it is of; and none
+comes so fast that the study ends before its machines were lost."""
 
 
 def adapted(network: Network) -> dict[str, Any]:
@@ -93,7 +104,7 @@ class Cluster:
         assert source.count(CHANGE[0]) == 1
         subprocess.run(
             self.head.enter(["sh", "-c", script]),
-            input=source.replace(*CHANGE),
+            input=source.replace(*CHANGE) + ADDED,
             text=True,
             check=True,
         )
@@ -243,6 +254,7 @@ def test_a_study_outlives_its_machines(cluster: Cluster, tmp_path: Path) -> None
         before = records()
         cluster.head.kill()
         process.wait(timeout=60)
+    (network.shared / Path(LOST).name).touch()
     assert not any(isinstance(record, End) for record in before)
 
     network.hosts[0] = network.start(0)

@@ -46,6 +46,13 @@ def test_a_file_of_an_older_study_is_not_taken_for_this_ones(
     assert not mirror.fetch("checkpoints/000/best_16.safetensors").exists()
 
 
+def test_what_only_the_storage_has_is_fetched(mirror: Mirror, shared: Bucket) -> None:
+    name = "checkpoints/000/best_512.safetensors"
+    assert not mirror.fetch(name).exists()
+    shared.write(name, b"of a trial on another machine")
+    assert mirror.fetch(name).read_bytes() == b"of a trial on another machine"
+
+
 @pytest.mark.parametrize("marked", [True, False])
 def test_what_an_older_study_left_is_moved_aside(mirror: Mirror, marked: bool) -> None:
     write(mirror.folder / "report.html", b"old")
