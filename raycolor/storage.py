@@ -118,9 +118,12 @@ def refusal(
         return StorageError(f"{where}: {error}")
     tried = f" after {tries} tries" if tries > 1 else ""
     remedy = "make room or mend the storage" if what == "written" else "mend the storage"
+    reason = error.strerror or str(error)
+    # Of many files that are written as one, which it was.
+    if error.filename is not None and str(error.filename) != str(where):
+        reason += f": {error.filename}"
     return StorageError(
-        f"{where}: cannot be {what} ({error.strerror or error}){tried}; {remedy}, then give the "
-        "same command again"
+        f"{where}: cannot be {what} ({reason}){tried}; {remedy}, then give the same command again"
     )
 
 
