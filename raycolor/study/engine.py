@@ -17,10 +17,12 @@ from raycolor.study.confirmation import confirmed, is_confirmed
 from raycolor.study.opening import AnyJournal
 from raycolor.study.records import (
     FORMAT,
+    Ask,
     Decision,
     End,
     Ending,
     Fault,
+    FaultCause,
     FinalScores,
     Record,
     References,
@@ -123,21 +125,31 @@ class Engine:
             if self.state.trials[number].status != "open":
                 self._write(Reopened(time=self._clock(), number=number, cause="revival"))
 
-    def ask(self) -> TrialState | Nothing:
+    def ask(self, *, alone_last: bool = False) -> TrialState | Nothing:
         """Hand out a trial: an open one that nobody works on, else a new one, else the reason.
 
         The suggestion is durable when this returns.
+
+        Args:
+            alone_last: those that run alone come after new ones.
         """
-        for trial in self.state.trials:
-            if trial.status == "open" and trial.number not in self._handed_out:
-                self._handed_out.add(trial.number)
-                return trial
-        asked = self._rules.next_trial(self._clock())
-        if isinstance(asked, Nothing):
-            return asked
-        self._write(asked)
-        self._handed_out.add(asked.number)
-        return self.state.trials[asked.number]
+        waiting = [
+            trial
+            for trial in self.state.trials
+            if trial.status == "open" and trial.number not in self._handed_out
+        ]
+        first = [trial for trial in waiting if not (alone_last and trial.alone)]
+        if not first:
+            asked = self._rules.next_trial(self._clock())
+            if isinstance(asked, Ask):
+                self._write(asked)
+                self._handed_out.add(asked.number)
+                return self.state.trials[asked.number]
+            if not waiting:
+                return asked
+            first = waiting
+        self._handed_out.add(first[0].number)
+        return first[0]
 
     def report(
         self, number: int, images_seen: int, stage: str, metrics: Mapping[str, float]
@@ -171,7 +183,17 @@ class Engine:
         )
         return decision
 
-    def fault(self, number: int, text: str, *, final: bool) -> None:
+    def out_of_memory(self, number: int, text: str) -> None:
+        """Note that a trial ran out of GPU memory.
+
+        The first time it is handed out again, to run alone; the second time it has failed.
+        """
+        self.fault(number, text, final=self.state.trials[number].alone, cause="memory")
+        self._handed_out.discard(number)
+
+    def fault(
+        self, number: int, text: str, *, final: bool, cause: FaultCause | None = None
+    ) -> None:
         """Note that a trial failed; a final fault ends it, another lets it go on."""
         trial = self.state.trials[number]
         if trial.status != "open":
@@ -184,6 +206,7 @@ class Engine:
                 # A path in a traceback may hold bytes that are no UTF-8.
                 text=text.encode("utf-8", "backslashreplace").decode("utf-8"),
                 final=final,
+                cause=cause,
             )
         )
 

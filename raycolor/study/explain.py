@@ -7,7 +7,7 @@ from raycolor.errors import ConfigError
 from raycolor.plan import Plan
 from raycolor.study.guards import SATURATED_REPORTS, is_saturated
 from raycolor.study.naming import short_path, trial_name, value_text
-from raycolor.study.records import Reported
+from raycolor.study.records import Fault, Reported
 from raycolor.study.standings import values_at
 from raycolor.study.state import StudyState, TrialState
 
@@ -59,13 +59,7 @@ def explain(trial: TrialState, state: StudyState, plan: Plan) -> list[str]:
         for report in trial.reports
         if (text := _decision(trial, report, state, plan)) is not None
     ]
-    events += [
-        (
-            fault.time,
-            f"{_FAILED[fault.final]} at {fault.images_seen:,} images: {_last_line(fault.text)}.",
-        )
-        for fault in trial.faults
-    ]
+    events += [(fault.time, _fault(fault)) for fault in trial.faults]
     sentences += [text for _, text in sorted(events)]
     if trial.reports:
         sentences.append(_best(trial, state, plan))
@@ -97,6 +91,8 @@ def _ending(trial: TrialState, plan: Plan) -> str:
         case "pruned":
             saved = 1 - trial.images_seen / budget
             return f"{name} was stopped at {seen}, which saved {saved:.0%} of its training."
+        case "failed" if trial.too_large:
+            return f"{name} failed at {seen}: it ran out of GPU memory twice."
         case "failed":
             return f"{name} failed at {seen}, by an error of its own."
 
@@ -164,6 +160,13 @@ def _best(trial: TrialState, state: StudyState, plan: Plan) -> str:
         f"Its best score was {best:.2f}, at {trial.best_images(plan.objective):,} images, "
         f"{place} so far."
     )
+
+
+def _fault(fault: Fault) -> str:
+    where, text = f"{fault.images_seen:,} images", _last_line(fault.text)
+    if fault.cause == "memory" and not fault.final:
+        return f"At {where} it {text}."
+    return f"{_FAILED[fault.final]} at {where}: {text}."
 
 
 def _last_line(text: str) -> str:

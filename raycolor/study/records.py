@@ -18,6 +18,7 @@ Action = Literal["go_on", "prune", "end"]
 Ending = Literal["finished", "interrupted", "time_budget", "gpu_hours", "max_cost"]
 Phase = Literal["search", "confirm"]
 Cause = Literal["extension", "revival"]
+FaultCause = Literal["memory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,9 @@ class Fault:
     images_seen: int
     text: str
     final: bool
+    cause: FaultCause | None = None
+    """`memory`: it ran out of GPU memory; the first time it is not final, and the trial runs alone
+    on a whole GPU from then on. None for all else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,6 +173,8 @@ def replay(plan: Plan, records: list[Record]) -> list[str]:
                     record.number, record.images_seen, record.stage, record.metrics
                 )
                 expected = replace(record, decision=decision)
+            case Fault(cause="memory"):
+                expected = replace(record, final=rules.state.trials[record.number].alone)
             case _:
                 pass
         if expected is not None and repr(expected) != repr(record):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from raycolor.plan import Plan
-from raycolor.study.state import StudyState
+from raycolor.study.state import StudyState, TrialState
 
 Limit = Literal["gpu_hours", "max_cost"]
 
@@ -16,7 +16,7 @@ class Spending:
     trial_hours: float
     """Training and evaluation, added up over trials that ran side by side."""
     gpu_hours: float
-    """The same times the GPUs of a trial."""
+    """The same times the GPUs of a trial, which are whole once it runs alone."""
     cost: float | None
     """In the currency of the plan's price; None without one."""
 
@@ -29,15 +29,28 @@ def spending(state: StudyState, plan: Plan, *, gpus: float) -> Spending:
         plan: of the study.
         gpus: of one trial; 0 without.
     """
-    seconds = sum(trial.seconds for trial in state.trials)
-    hours = seconds / 3600
+    hours = sum(trial.seconds for trial in state.trials) / 3600
+    gpu_hours = sum(_gpu_seconds(trial, gpus) for trial in state.trials) / 3600
     price = plan.space.study.resources.price_per_hour
-    priced = hours * gpus if gpus else hours
+    priced = gpu_hours if gpus else hours
     return Spending(
         trial_hours=hours,
-        gpu_hours=hours * gpus,
+        gpu_hours=gpu_hours,
         cost=None if price is None else priced * price,
     )
+
+
+def gpus_alone(gpus: float) -> float:
+    """Return the GPUs of a trial that runs alone, where the others have `gpus`."""
+    return max(1.0, gpus) if gpus else 0.0
+
+
+def _gpu_seconds(trial: TrialState, gpus: float) -> float:
+    seconds = trial.seconds
+    if trial.shortage is None:
+        return seconds * gpus
+    shared = min(seconds, trial.seconds_until(trial.shortage.images_seen))
+    return shared * gpus + (seconds - shared) * gpus_alone(gpus)
 
 
 def limit_reached(state: StudyState, plan: Plan, *, gpus: float) -> Limit | None:

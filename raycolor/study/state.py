@@ -58,10 +58,29 @@ class TrialState:
     @property
     def seconds(self) -> float:
         """Seconds of training and evaluation that it has reported; a diverging report has none."""
+        return self.seconds_until(self.images_seen)
+
+    def seconds_until(self, images: int) -> float:
+        """Seconds that it had reported at an image count."""
         for report in reversed(self.reports):
-            if "train_seconds" in report.metrics:
+            if report.images_seen <= images and "train_seconds" in report.metrics:
                 return report.metrics["train_seconds"] + report.metrics.get("evaluate_seconds", 0.0)
         return 0.0
+
+    @property
+    def shortage(self) -> Fault | None:
+        """The fault by which it first ran out of GPU memory, if it did: it runs alone since."""
+        return next((fault for fault in self.faults if fault.cause == "memory"), None)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is to have a whole GPU for itself."""
+        return self.shortage is not None
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it failed because a whole GPU had too little memory for it."""
+        return self.status == "failed" and any(f.cause == "memory" for f in self.faults[-1:])
 
     def best(self, objective: str) -> float:
         """Lowest value of the objective; infinite before the first report."""

@@ -98,7 +98,8 @@ def _told(
     """Tell Optuna the truth about a trial.
 
     Pruned ones are pruned, with their values on the way. One that diverged is pruned with the worst
-    value before any image, so that its like is avoided. One that the machine failed says nothing.
+    value before any image, so that its like is avoided, and so is one for which a whole GPU had too
+    little memory. One that the machine failed says nothing.
     """
     from optuna.trial import TrialState as Told
     from optuna.trial import create_trial
@@ -116,6 +117,9 @@ def _told(
             state = Told.PRUNED
             if not math.isfinite(list(values.values())[-1]):
                 values = {0: math.inf}
+        case "failed" if trial.too_large:
+            state = Told.PRUNED
+            values = {0: math.inf}
         case "failed":
             state = Told.FAIL
         case _:

@@ -73,6 +73,7 @@ class Dispatcher:
         self._deadline = deadline
         self._gpus = gpus
         self._numbers: dict[str, int] = {}
+        self._going: set[str] = set()
         self._heard: dict[str, float] = {}
         self.watch = SilenceWatch(engine.plan.space.study.guards.silence_seconds)
 
@@ -81,15 +82,26 @@ class Dispatcher:
         if self._is_over():
             return Nothing.LEFT
         with self._storage():
-            trial = self.engine.ask()
+            # A shared GPU is whole again when all that share it have ended and nothing new begins
+            # there. Trials that need that come last, so that no share waits for them meanwhile.
+            trial = self.engine.ask(alone_last=0 < self._gpus < 1)
         if isinstance(trial, Nothing):
-            return trial
+            # Ray never asks again once it is told that nothing is left, and one that runs may run
+            # out of memory and come back.
+            return Nothing.LATER if self._going else trial
         self._numbers[trial_id] = trial.number
+        self._going.add(trial_id)
         self._hear(trial_id)
         return self._assign(trial)
 
     def receive(self, trial_id: str, outcome: Outcome) -> bool:
         """Take in a worker's outcome; return whether the trial goes on."""
+        goes_on = self._take(trial_id, outcome)
+        if not goes_on:
+            self._going.discard(trial_id)
+        return goes_on
+
+    def _take(self, trial_id: str, outcome: Outcome) -> bool:
         number = self._numbers[trial_id]
         self._hear(trial_id)
         with self._storage():
@@ -97,6 +109,9 @@ class Dispatcher:
                 raise StorageError(outcome.storage)
             if outcome.fault is not None:
                 self.engine.fault(number, outcome.fault, final=True)
+                return False
+            if outcome.shortage is not None:
+                self.engine.out_of_memory(number, outcome.shortage)
                 return False
             if outcome.references:
                 self.engine.note_references(outcome.references)
@@ -116,6 +131,8 @@ class Dispatcher:
                 f"study.guards.silence_seconds: its process hung and was ended ({text})"
             )
         self._hear(trial_id)
+        if final:
+            self._going.discard(trial_id)
         with self._storage():
             self.engine.fault(self._numbers[trial_id], text, final=final)
 

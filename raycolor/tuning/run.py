@@ -16,6 +16,7 @@ from raycolor.study.configs import config_of
 from raycolor.study.engine import Engine, needs_test
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Ending
+from raycolor.study.spending import gpus_alone
 from raycolor.study.state import TrialState
 from raycolor.tuning.connection import connected
 from raycolor.tuning.probe import check_machines, folder_address, marked
@@ -85,7 +86,7 @@ def run_study(
             StudySearcher,
         )
         from raycolor.tuning.testing import score_test
-        from raycolor.tuning.trainable import Assignment, StudyTrainable
+        from raycolor.tuning.trainable import Assignment, StudyTrainable, needs
 
         shares, shared = _shares(plan, tell), plan.address_of_study
         if plan.address is not None:
@@ -105,6 +106,8 @@ def run_study(
                 mark=mark,
                 rungs=plan.rungs,
                 threads=shares.cpus,
+                gpus=gpus_alone(shares.gpus) if trial.alone else shares.gpus,
+                alone=trial.alone,
                 silence_seconds=plan.space.study.guards.silence_seconds,
             )
 
@@ -116,7 +119,7 @@ def run_study(
         )
         dispatcher = Dispatcher(engine, assign, deadline=deadline, gpus=shares.gpus)
         tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": shares.cpus, "gpu": shares.gpus}),
+            tune.with_resources(trainable, needs),
             tune_config=tune.TuneConfig(
                 search_alg=StudySearcher(dispatcher),
                 scheduler=StudyScheduler(dispatcher),

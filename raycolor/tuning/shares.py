@@ -3,6 +3,7 @@
 No Ray here: machines come in as numbers.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,9 +52,13 @@ def smallest_need(machines: Sequence[Machine], settings: ResourceSettings) -> tu
         machines: those that are there, and those that may come.
         settings: of the study.
     """
-    gpus = settings.gpus
-    if gpus == "auto":
+    if settings.gpus == "auto":
         gpus = 1.0 if any(machine.gpus >= 1 for machine in machines) else 0.0
+    else:
+        gpus = settings.gpus
+    if 0 < gpus < 1:
+        # As many as the share says have to fit: three of 0.34 would not. Ray counts to four places.
+        gpus = min(gpus, math.floor(10_000 / round(1 / gpus)) / 10_000)
     return 1 if settings.cpus == "auto" else settings.cpus, gpus
 
 

@@ -21,6 +21,7 @@ from raycolor.remote.address import mirror_of
 from raycolor.remote.bucket import Bucket
 from raycolor.remote.trial_files import TrialFiles
 from raycolor.storage import StorageError, is_of_storage, refusal
+from raycolor.tuning.memory import is_out_of_memory, keep_to_share, release, shortage
 from raycolor.tuning.probe import look
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class Assignment:
     """What the driver left there."""
     rungs: tuple[int, ...]
     threads: int
+    """Which are its cores."""
+    gpus: float
+    """A share of one where it is not whole."""
+    alone: bool
+    """It ran out of GPU memory before, and has `gpus` for itself in a process of its own."""
     silence_seconds: float | None
     """Longest time of a step; a process that takes longer hangs and ends itself. None for ever."""
 
@@ -66,8 +72,24 @@ class Outcome:
     references: dict[str, dict[str, float]] = field(default_factory=dict)
     fault: str | None = None
     """A traceback, if the trial failed for a reason of its own; the rest is empty then."""
+    shortage: str | None = None
+    """How it ran out of GPU memory, in a sentence without a subject; the rest is empty then."""
     storage: str | None = None
     """What the storage refused, in a sentence: no fault of the trial, which stays open."""
+
+
+def needs(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what Ray is to keep for one trial.
+
+    Args:
+        config: an `Assignment` as a dictionary.
+    """
+    # Ray hands a process on to trials with the same needs. With one place both ways to spread mean
+    # the same, but are not equal: one that runs alone never gets the process in which it ran out.
+    strategy = "STRICT_PACK" if config["alone"] else "PACK"
+    return tune.PlacementGroupFactory(
+        [{"CPU": config["threads"], "GPU": config["gpus"]}], strategy=strategy
+    )
 
 
 class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -83,7 +105,7 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
             weights: files that encoders start with, and on a cluster the extractor's, as the
                 driver found them.
         """
-        assignment = Assignment(**config)
+        assignment = self._assignment = Assignment(**config)
         self._silence = assignment.silence_seconds
         self._where = _folder(assignment) / HUNG
         self._reports: Iterator[Report] = _reports(assignment, weights)
@@ -96,7 +118,11 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         """
         try:
             with _alive(self._silence, self._where):
-                return {"outcome": self._outcome()}
+                outcome = self._outcome()
+                if outcome.shortage is not None:
+                    # Only now, when nothing refers to the error, whose traceback holds tensors.
+                    self._let_go()
+                return {"outcome": outcome}
         except OSError as error:
             return {"outcome": Outcome(storage=_on_this_machine(refusal(self._where, error)))}
 
@@ -111,6 +137,8 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
             if isinstance(error, OSError) and is_of_storage(error):
                 where = Path(error.filename) if error.filename else self._where.parent
                 return Outcome(storage=_on_this_machine(refusal(where, error)))
+            if is_out_of_memory(error):
+                return Outcome(shortage=self._shortage())
             # Whatever goes wrong in one trial must not end the study.
             return Outcome(fault=traceback.format_exc(limit=-5))
         return Outcome(
@@ -122,9 +150,23 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial in the same process."""
-        self._reports = iter(())  # frees the last trial's memory before the next one needs it
+        self._let_go()
         self.setup(new_config)
         return True
+
+    def _let_go(self) -> None:
+        """Free the last trial's memory before the next one needs it."""
+        self._reports = iter(())
+        release()
+
+    def _shortage(self) -> str:
+        assignment = self._assignment
+        return shortage(
+            gpus=assignment.gpus,
+            alone=assignment.alone,
+            batch_size=assignment.config["budget"]["batch_size"],
+            size=assignment.config["data"]["size"],
+        )
 
 
 def _folder(assignment: Assignment) -> Path:
@@ -173,6 +215,7 @@ def _reports(
             raise StorageError(problem)
         take_extractor(weights)
     torch.set_num_threads(assignment.threads)
+    keep_to_share(assignment.gpus)
     folder, files = _folder(assignment), None
     if assignment.address is not None:
         files = TrialFiles(folder, Bucket(assignment.address))

@@ -24,6 +24,7 @@ from raycolor.study.records import (
     Decision,
     End,
     Fault,
+    FaultCause,
     Record,
     References,
     Reported,
@@ -125,6 +126,10 @@ class MachineFaultError(Exception):
         self.final = final
 
 
+class MemoryFaultError(Exception):
+    """A fake trial runs out of GPU memory."""
+
+
 def metrics(value: float | None, images: int) -> dict[str, float]:
     """What a trial reports beside its objective; None for a report without one."""
     others = {
@@ -181,6 +186,9 @@ class Workers:
                 engine.fault(number, str(error), final=error.final)
                 goes_on = not error.final
                 running[number] = self._points(trial, engine.plan)
+            except MemoryFaultError as error:
+                engine.out_of_memory(number, str(error))
+                goes_on = False
             if not goes_on:
                 del running[number]
 
@@ -337,10 +345,25 @@ class Told:
         )
         return self
 
-    def fault(self, number: int, text: str = "the worker died", *, final: bool = True) -> "Told":
+    def fault(
+        self,
+        number: int,
+        text: str = "the worker died",
+        *,
+        final: bool = True,
+        cause: FaultCause | None = None,
+        images: int = 0,
+    ) -> "Told":
         """A trial failed."""
         self.records.append(
-            Fault(time=self._time(), number=number, images_seen=0, text=text, final=final)
+            Fault(
+                time=self._time(),
+                number=number,
+                images_seen=images,
+                text=text,
+                final=final,
+                cause=cause,
+            )
         )
         return self
 

@@ -157,3 +157,17 @@ def test_a_trial_without_a_game_is_said_to_have_none(plan: Plan) -> None:
     assert isinstance(report, Reported)
     told.records[-1] = replace(report, stage="alone")
     assert sentence in story(told, number, plan)
+
+
+SHORT = "ran out of GPU memory in 1/2 of a GPU of 16.0 GiB, with batch size 64 at 128 pixels"
+
+
+def test_running_out_of_memory_is_told_and_once_is_no_failure(told: Told, plan: Plan) -> None:
+    told.fault(0, f"{SHORT}; it is to run once more", final=False, cause="memory", images=16)
+    lines = story(told, 0, plan).splitlines()
+    assert f"At 16 images it {SHORT}; it is to run once more." in lines
+    assert lines[0].endswith("and has not ended: it runs, or waits to be resumed.")
+    told.fault(0, "ran out of GPU memory on a whole GPU", cause="memory", images=16)
+    lines = story(told, 0, plan).splitlines()
+    assert lines[0].endswith("failed at 16 of 144 images: it ran out of GPU memory twice.")
+    assert "It failed at 16 images: ran out of GPU memory on a whole GPU." in lines

@@ -36,6 +36,7 @@ from tests.unit.study.fakes import (
     SPACE,
     KilledError,
     MachineFaultError,
+    MemoryFaultError,
     MortalJournal,
     Workers,
     clock,
@@ -103,6 +104,13 @@ def _dies(text: str, *, times: int | None) -> Sickness:
     return sicken
 
 
+def _runs_out(trial: TrialState, images: int, healthy: dict[str, float]) -> dict[str, Any]:
+    """A trial that runs out of GPU memory until it is alone, and the first even then."""
+    if not trial.alone or trial.number == 1:
+        raise MemoryFaultError("ran out of GPU memory")
+    return healthy
+
+
 def _guarded(trial: TrialState, images: int, healthy: dict[str, float]) -> dict[str, Any]:
     return {**healthy, "generator_adversarial_loss": 0.001}
 
@@ -117,6 +125,7 @@ SICKNESSES: dict[str, Sickness] = {
     "dies": _dies("the worker died", times=1),
     "dies_thrice": _dies("the worker died", times=3),
     "hangs": _dies("no report for 31 s, more than the 30 s of the guard", times=1),
+    "memory": _runs_out,
     "guard": _guarded,
 }
 
@@ -258,6 +267,7 @@ MARKS = {
     "dies": "final=False",
     "dies_thrice": "final=False",
     "hangs": "no report for 31 s",
+    "memory": "final=True, cause='memory'",
     "guard": "guard='adversarial_loss_zero'",
 }
 """What the journal of a study with each sickness says somewhere."""

@@ -93,3 +93,13 @@ def test_too_large_a_trial_is_one_sentence(settings: ResourceSettings, sentence:
     with pytest.raises(ConfigError) as caught:
         share_out([machine(4, 1.0)], settings, concurrent=None)
     assert str(caught.value).startswith(f"study.resources.{sentence}ask for fewer")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "places"), [(0.33, 3), (0.34, 3), (1 / 3, 3), (0.255, 4), (0.5, 2)]
+)
+def test_as_many_as_a_share_says_fit_on_a_gpu(gpus: float, places: int) -> None:
+    found = [machine(places, 1.0)]
+    shares = share_out(found, ResourceSettings(gpus=gpus), concurrent=None)
+    assert shares.concurrent == places
+    assert places * shares.gpus <= 1 < (places + 1) * shares.gpus
