@@ -41,6 +41,9 @@ class Plan:
     remote: str | None = None
     """Address of the studies on shared storage, for which `out` stands on this machine; None where
     `out` itself holds them."""
+    seen: Path | None = None
+    """The study's folder on a disk of this machine, where `out` is only for what somebody who looks
+    at it has built; None otherwise."""
     data: str
     """`photos`, or the absolute path or the address of a prepared data set."""
     trials: int
@@ -64,12 +67,16 @@ class Plan:
 
     @property
     def address_of_study(self) -> str | None:
-        """The study's folder on shared storage; None where it lies in `folder`."""
+        """The study's folder on shared storage, or elsewhere; None where it lies in `folder`."""
+        if self.seen is not None:
+            return self.seen.resolve().as_uri()
         return None if self.remote is None else below(self.remote, self.study)
 
     @property
     def where(self) -> str:
         """The study's folder, as command lines take it."""
+        if self.seen is not None:
+            return str(self.seen)
         return self.address_of_study or str(self.folder)
 
     @property
@@ -329,13 +336,16 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def restored_plan(tree: Mapping[str, Any], folder: Path, *, remote: str | None = None) -> Plan:
+def restored_plan(
+    tree: Mapping[str, Any], folder: Path, *, remote: str | None = None, seen: Path | None = None
+) -> Plan:
     """Make a study's plan again from what its journal keeps, wherever the folder lies now.
 
     Args:
         tree: as `Plan.as_tree` gave it.
         folder: the study's on this machine.
         remote: address of the folder of studies on shared storage; None where it lies in `folder`.
+        seen: folder of the study on this machine, where `folder` is for looking at it only.
 
     Raises:
         ConfigError: the plan holds settings that this raycolor does not know.
@@ -355,6 +365,7 @@ def restored_plan(tree: Mapping[str, Any], folder: Path, *, remote: str | None =
             study=folder.name,
             out=folder.parent,
             remote=remote,
+            seen=seen,
             data=tree["data"],
             trials=tree["trials"],
             concurrent=tree["concurrent"],

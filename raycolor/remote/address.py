@@ -102,6 +102,19 @@ def mirror_of(address: str) -> Path:
 
     `s3://bucket/studies/a` becomes `studies/s3/bucket/studies/a` in the cache folder.
     """
+    return _place("studies", address)
+
+
+def look_of(address: str) -> Path:
+    """Name the folder of this machine where somebody who looks at a study has views of it built.
+
+    Not in `mirror_of`, which is a driver's: what it has there it brings to the shared storage.
+    `s3://bucket/studies/a` becomes `looks/s3/bucket/studies/a` in the cache folder.
+    """
+    return _place("looks", address)
+
+
+def _place(top: str, address: str) -> Path:
     parts = urlsplit(address)
     names = [name for name in (parts.netloc + unquote(parts.path)).split("/") if name]
     # Dots alone would lead elsewhere.
@@ -109,4 +122,4 @@ def mirror_of(address: str) -> Path:
     # The same bucket of another server is another one.
     server = sha256(parts.query.encode("utf-8")).hexdigest()[:8] if parts.query else ""
     scheme = f"{parts.scheme}-{server}" if server else parts.scheme
-    return cache_folder().joinpath("studies", scheme, *safe)
+    return cache_folder().joinpath(top, scheme, *safe)

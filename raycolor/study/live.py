@@ -42,9 +42,7 @@ class LiveView:
 
     def start(self, state: StudyState) -> None:
         """Begin to show."""
-        self._state = state
-        self._seconds_before = total_seconds(state)
-        self._started = self._clock()
+        self.begin(state)
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self.render, console=self._console, refresh_per_second=2
@@ -52,6 +50,12 @@ class LiveView:
             self._live.start()
         else:
             self._console.print("starting Ray and the first trials")
+
+    def begin(self, state: StudyState) -> None:
+        """Begin to measure, without showing anything: a session has begun."""
+        self._state = state
+        self._seconds_before = total_seconds(state)
+        self._started = self._clock()
 
     def stop(self) -> None:
         """Leave the last state on the screen."""
@@ -110,9 +114,10 @@ class LiveView:
 
     def render(self) -> Group:
         """Build the picture of this moment."""
-        return Group(self._headline(), self._table())
+        return Group(self.headline(), self._table())
 
-    def _headline(self) -> Text:
+    def headline(self) -> Text:
+        """Say how far the study is and who leads, in two lines."""
         state, plan = self._state, self._plan
         best = winner(state, plan)
         gray = gray_score(state, plan)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raycolor.plan import Plan
-from raycolor.remote.address import below, is_address, mirror_of
+from raycolor.remote.address import below
 from raycolor.remote.bucket import Bucket
 from raycolor.study import lease
 from raycolor.study.journal import FILE, Journal, read_journal
@@ -65,18 +65,6 @@ def is_here(plan: Plan) -> bool:
     return origin is not None and plan.files.belongs(origin)
 
 
-def settle(plan: Plan) -> None:
-    """Make sure that the study's folder on this machine is of this study.
-
-    Raises:
-        CheckpointError: what is of an older one cannot be moved aside.
-    """
-    if plan.address_of_study is not None:
-        origin = origin_of(Bucket(plan.address_of_study))
-        if origin is not None:
-            plan.files.belong(origin)
-
-
 def holder_of(plan: Plan) -> Holder | None:
     """Read which driver works on a study, or did when it was killed; None if none does."""
     if plan.address_of_study is not None:
@@ -95,14 +83,3 @@ def studies_in(folder: Path, address: str | None) -> list[str]:
         return sorted(str(path.parent.parent) for path in folder.glob(f"*/journal/{FILE}"))
     parts = [name.split("/") for name in Bucket(address).files()]
     return [below(address, name) for name in sorted({p[0] for p in parts if p[1:2] == [FOLDER]})]
-
-
-def places(named: str) -> tuple[Path, str | None]:
-    """Turn what a user named into a study's folder on this machine and its address.
-
-    Args:
-        named: a folder, or an address on shared storage.
-    """
-    if is_address(named):
-        return mirror_of(named), named
-    return Path(named), None

@@ -17,7 +17,6 @@ Google's store and disks promise:
   it adds is read by nobody.
 """
 
-import fcntl
 import json
 import re
 import secrets
@@ -34,6 +33,7 @@ from raycolor.storage import Patience, StorageError
 from raycolor.study import lease
 from raycolor.study.lease import EXPIRY_S, Holder, Lease, read_holder
 from raycolor.study.lines import asked_after, parsed
+from raycolor.study.lock import Lock
 from raycolor.study.records import FORMAT, Record, to_line
 
 FOLDER = "journal"
@@ -119,19 +119,22 @@ def chain(segments: Sequence[Segment]) -> list[tuple[Segment, int]]:
     Raises:
         CheckpointError: one that another one names is missing.
     """
-    named = {segment.after for segment in segments}
+    following: dict[str | None, list[Segment]] = {}
+    for segment in segments:
+        following.setdefault(segment.after, []).append(segment)
     found: list[tuple[Segment, int]] = []
     last: Segment | None = None
     while True:
-        before = None if last is None else last.name
-        candidates = [segment for segment in segments if segment.after == before]
+        candidates = following.get(None if last is None else last.name, [])
         if not candidates:
             break
 
         # One that others go on from, then one with records: a driver that withdrew, and was
         # killed before it could remove its segment, has neither. Then a driver that took over.
         mark = None if last is None else last.mark
-        ranked = {(s.name in named, bool(s.lines), s.mark != mark, s.name): s for s in candidates}
+        ranked = {
+            (s.name in following, bool(s.lines), s.mark != mark, s.name): s for s in candidates
+        }
         chosen = ranked[max(ranked)]
         if last is not None:
             found[-1] = (last, chosen.after_records)
@@ -187,7 +190,7 @@ def held(
 def _read(bucket: Bucket) -> list[Segment]:
     """Read all segments, whichever count."""
     for left in reversed(range(READINGS)):
-        names = [name for name in bucket.files(FOLDER) if _NAME.fullmatch(name)]
+        names = [name for name in bucket.files(FOLDER) if is_segment(name)]
         try:
             with ThreadPoolExecutor(READERS) as readers:
                 contents = list(readers.map(bucket.read, names))
@@ -196,11 +199,21 @@ def _read(bucket: Bucket) -> list[Segment]:
             if not left:
                 raise
         else:
-            return [_segment(name, text) for name, text in zip(names, contents, strict=True)]
+            return [to_segment(name, text) for name, text in zip(names, contents, strict=True)]
     raise AssertionError("the last reading returns or raises")
 
 
-def _segment(name: str, content: bytes) -> Segment:
+def is_segment(name: str) -> bool:
+    """Tell whether a file of a study's folder is a segment of its journal."""
+    return _NAME.fullmatch(name) is not None
+
+
+def to_segment(name: str, content: bytes) -> Segment:
+    """Take a segment's content apart.
+
+    Raises:
+        CheckpointError: its first line is damaged.
+    """
     match = _NAME.fullmatch(name)
     assert match is not None
     # What a store was given when its driver was killed may end within a line.
@@ -346,31 +359,10 @@ class SegmentJournal:
         )
 
 
-class _Lock:
-    """A lock that this process holds until it closes it, or ends."""
-
-    def __init__(self, path: Path) -> None:
-        """Take it.
-
-        Raises:
-            BlockingIOError: another process holds it.
-        """
-        self._file = path.open("ab")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise
-
-    def close(self) -> None:
-        """Give it back."""
-        self._file.close()
-
-
-def _locked(bucket: Bucket, mirror: Path, slot: BucketSlot) -> "_Lock":
+def _locked(bucket: Bucket, mirror: Path, slot: BucketSlot) -> Lock:
     try:
         mirror.mkdir(parents=True, exist_ok=True)
-        return _Lock(mirror / LOCK)
+        return Lock(mirror / LOCK)
     except BlockingIOError as error:
         found = read_holder(slot)
         raise CheckpointError(

@@ -68,10 +68,10 @@ class Views:
                 tidy_trial(self._plan.files, trial)
         match event.record:
             case Session():
-                self._write_plan(event.record)
-                self._write_environment(event.state)
+                write_plan(event.record, self._plan)
+                write_environment(event.state, self._plan)
             case Resources():
-                self._write_environment(event.state)
+                write_environment(event.state, self._plan)
             case Reported():
                 self._tensorboard.take(event.record, event.state)
                 if time.monotonic() - self._written > SECONDS_BETWEEN:
@@ -112,27 +112,35 @@ class Views:
         tidy(self._plan.files, state)
         self._tensorboard.rebuild(state)
         if state.sessions:
-            self._write_plan(state.sessions[-1])
-            self._write_environment(state)
+            write_plan(state.sessions[-1], self._plan)
+            write_environment(state, self._plan)
         self._write_tables(state)
         self._behind = False
 
-    def _write_plan(self, session: Session) -> None:
-        path = self._folder / "plan.yaml"
-        with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
-            YAML(typ="safe", pure=True).dump(session.plan, file)
-
-    def _write_environment(self, state: StudyState) -> None:
-        text = json.dumps(provenance(state), indent=2) + "\n"
-        write_text(self._folder / "environment.json", text)
-
     def _write_tables(self, state: StudyState) -> None:
-        table = rows(state, self._plan)
-        write_csv(self._folder / "leaderboard.csv", table, self._plan)
-        write_trials(self._folder / "trials.parquet", table, self._plan)
-        write_reports(self._folder / "reports.parquet", state)
+        write_tables(state, self._plan)
         write_best(state, self._plan)
         self._written = time.monotonic()
+
+
+def write_plan(session: Session, plan: Plan) -> None:
+    """Write `plan.yaml`: what a session was asked to do."""
+    path = plan.folder / "plan.yaml"
+    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(session.plan, file)
+
+
+def write_environment(state: StudyState, plan: Plan) -> None:
+    """Write `environment.json`: all that the last session's results came from."""
+    write_text(plan.folder / "environment.json", json.dumps(provenance(state), indent=2) + "\n")
+
+
+def write_tables(state: StudyState, plan: Plan) -> None:
+    """Write the leaderboard, and the tables of trials and reports."""
+    table = rows(state, plan)
+    write_csv(plan.folder / "leaderboard.csv", table, plan)
+    write_trials(plan.folder / "trials.parquet", table, plan)
+    write_reports(plan.folder / "reports.parquet", state)
 
 
 def provenance(state: StudyState) -> dict[str, Any]:

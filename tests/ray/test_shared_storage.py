@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raycolor.data import PreparedData, write_prepared
-from raycolor.remote.address import mirror_of
+from raycolor.remote.address import look_of
 from raycolor.remote.bucket import Bucket
 from raycolor.remote.data_sets import upload
 from raycolor.study.records import End, Fault, Record, Session
@@ -129,7 +129,7 @@ def test_a_driver_that_is_killed_goes_on_from_the_storage_alone(
     monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "third"))
     code, text = run(home, [words[0], "-m", "raycolor.show", study, "--explain", "1"])
     assert code == 0, text
-    page = mirror_of(study) / "report.html"
+    page = look_of(study) / "report.html"
     code, text = run(home, [words[0], "-m", "raycolor.show", study])
     assert code == 0, text
     assert str(page) in text

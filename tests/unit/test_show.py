@@ -8,6 +8,7 @@ import pytest
 
 from raycolor import show
 from raycolor.plan import Plan, restored_plan
+from raycolor.study.look import Builder
 from raycolor.study.state import StudyState
 from tests.unit.study.page.studies import sick_study
 
@@ -115,6 +116,52 @@ def test_what_cannot_be_shown(
     assert (code, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--every", "5"], "--every 5: goes with --follow; add that, or leave it out"),
+        (["--follow", "--every", "0.5"], "--every 0.5: give a number of seconds from 1 to 3600"),
+        (["--follow", "--explain", "1"], "--follow: does not go with --explain; give one of them"),
+        (["--into", "a", "--optuna", "a.db"], "--into a: --optuna builds nothing there; leave"),
+        (["--into", ".."], "toy: is a study's own folder, which is left as it is; name another"),
+    ],
+)
+def test_flags_that_do_not_go_together(
+    study: tuple[StudyState, Plan],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    message: str,
+) -> None:
+    _, plan = study
+    monkeypatch.chdir(plan.folder)
+    code, out, err = run(capsys, monkeypatch, plan.folder, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_a_finished_study_is_built_elsewhere_and_is_as_it_was(
+    study: tuple[StudyState, Plan],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, plan = study
+    # The page is drawn where the builder is tested.
+    monkeypatch.setattr(Builder, "_write_page", lambda self, state: None)
+    before = {path: path.stat().st_mtime_ns for path in sorted(plan.folder.rglob("*"))}
+    into = tmp_path / "looks"
+    code, out, err = run(capsys, monkeypatch, plan.folder, "--follow", "--into", into)
+    assert (code, err) == (0, "")
+    events = into / "toy" / "tensorboard"
+    assert f"tensorboard --logdir {events}" in out
+    assert f"--from {plan.folder}\n" in out
+    assert "14 of 14 trials" in out
+    assert (into / "toy" / "leaderboard.csv").is_file()
+    assert len(list(events.glob("*/"))) == 14
+    assert {path: path.stat().st_mtime_ns for path in sorted(plan.folder.rglob("*"))} == before
 
 
 def test_a_plan_comes_back_from_the_journal(study: tuple[StudyState, Plan]) -> None:

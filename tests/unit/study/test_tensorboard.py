@@ -25,7 +25,7 @@ from raycolor.plan import Plan
 from raycolor.study.engine import Engine
 from raycolor.study.journal import Journal
 from raycolor.study.naming import trial_name
-from raycolor.study.records import Ask, Fault, Reported
+from raycolor.study.records import Ask, Fault, Reopened, Reported
 from raycolor.study.tensorboard import PICTURES, TensorBoardView
 from tests.unit.study.fakes import FD, OBJECTIVE, Told, Workers, clock, make, metrics
 
@@ -357,26 +357,70 @@ def test_events_that_a_killed_driver_did_not_write_are_made_up(fresh: Plan, kept
     assert all_events(fresh) == before
 
 
-def test_complete_runs_are_left_alone(fresh: Plan) -> None:
+def files_of(plan: Plan) -> dict[str, bytes]:
+    found = sorted((plan.folder / "tensorboard").glob("*/events.*"))
+    return {str(path): path.read_bytes() for path in found}
+
+
+def test_runs_go_on_in_their_files(fresh: Plan) -> None:
+    """A TensorBoard that follows a file would show those of a second one beside them."""
     told = four_trials()
-    write_live(fresh, told).close()
+    first = Told(records=told.records[:-4])
+    write_live(fresh, first).close()
+    before = files_of(fresh)
+    for _ in range(2):
+        view = TensorBoardView(fresh)
+        view.rebuild(told.state)
+        view.close()
+    after = files_of(fresh)
+    assert after.keys() == before.keys()
+    assert all(after[path].startswith(content) for path, content in before.items())
+    grown = [path for path in after if after[path] != before[path]]
+    assert [COMPLETED in path for path in grown] == [True]
+    assert [s for t, s, _ in all_events(fresh)[COMPLETED] if t == FD] == list(range(16, 145, 16))
 
-    def files() -> dict[str, str]:
-        return {
-            path.parent.name: path.name
-            for path in (fresh.folder / "tensorboard").glob("*/events.*")
-        }
 
-    before = files()
+def test_catching_up_writes_what_is_new_and_nothing_twice(tmp_path: Path, fresh: Plan) -> None:
+    told, so_far = four_trials(), Told()
+    view = TensorBoardView(fresh)
+    for record in told.records:
+        so_far.records.append(record)
+        view.catch_up(so_far.state)
+        view.catch_up(so_far.state)
+    view.close()
+    other = make(tmp_path / "other")
+    write_live(other, told).close()
+    assert all_events(fresh) == all_events(other)
+
+
+def test_a_trial_that_is_taken_up_again_has_one_end(fresh: Plan) -> None:
+    told = four_trials()
+    view = TensorBoardView(fresh)
+    view.catch_up(told.state)
+    told.records.append(Reopened(time=2e9, number=1, cause="revival"))
+    view.catch_up(told.state)
+    assert END not in [tag for tag, _, _ in all_events(fresh)[PRUNED]]
+    told.report(1, 32, 70.0).report(1, 48, 60.0, "prune", rung=48)
+    view.catch_up(told.state)
+    view.close()
+    run = all_events(fresh)[PRUNED]
+    assert [step for tag, step, _ in run if tag == FD] == [16, 32, 48]
+    assert [tag for tag, _, _ in run].index(END) == len(run) - 1
+
+
+def test_events_of_another_journal_go(tmp_path: Path, fresh: Plan) -> None:
+    other = Told()
+    other.gray().gray()
+    number = other.ask(losses__l1_lambda=50.0)
+    other.report(number, 16, 91.0, rung=16)
+    write_live(fresh, other).close()
+    told = four_trials()
     view = TensorBoardView(fresh)
     view.rebuild(told.state)
     view.close()
-    after = files()
-    assert {name for name in before if after[name] == before[name]} == {
-        PRUNED,
-        FAILED,
-        COMPLETED,
-    }
+    expected = make(tmp_path / "other")
+    write_live(expected, told).close()
+    assert all_events(fresh) == all_events(expected)
 
 
 def test_a_session_goes_on_with_the_runs_of_the_last(fresh: Plan) -> None:
