@@ -1,15 +1,17 @@
-"""One session of raycolor's driver on replayed curves; `against_stock_tune.py` starts it."""
+"""One session of raycolor's driver on replayed curves; `cluster.py` and others start it."""
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 
+import ray
 from replayed import OBJECTIVE, RaycolorReplay, append_line, read_settings, resident_bytes
 
 from raycolor.plan import make_plan
 from raycolor.study.engine import Engine, Event
 from raycolor.study.journal import Journal
-from raycolor.study.records import Reported
+from raycolor.study.records import Fault, Reported
 from raycolor.study.views import Views
 from raycolor.tuning import run, trainable
 
@@ -46,7 +48,7 @@ def main() -> None:
         trials=None,
         concurrent=settings.concurrent,
         overrides={},
-        address=None,
+        address=settings.address,
         time_budget_s=None,
         seed=0,
     )
@@ -54,7 +56,11 @@ def main() -> None:
     def note(event: Event) -> None:
         if isinstance(event.record, Reported):
             append_line(folder / "received.jsonl", time=time.time(), memory=resident_bytes())
+        if isinstance(event.record, Fault):
+            append_line(folder / "faults.jsonl", time=time.time())
 
+    if settings.workers is not None:
+        ray.init = partial(ray.init, num_cpus=settings.workers)
     # The driver is the real one; only what it starts on workers replays instead of training.
     trainable.StudyTrainable = RaycolorReplay  # type: ignore[misc]
     with Journal(plan.folder / "journal") as journal:

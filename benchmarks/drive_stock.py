@@ -1,4 +1,4 @@
-"""One session of stock Ray Tune on replayed curves; `against_stock_tune.py` starts it.
+"""One session of stock Ray Tune on replayed curves; `cluster.py` and others start it.
 
 As its documentation has it: AsyncHyperBandScheduler, OptunaSearch, a checkpoint at each report, and
 `Tuner.restore` where there is something to restore.
@@ -24,14 +24,19 @@ from replayed import (
 
 
 class Noting(tune.Callback):  # type: ignore[misc]  # ray has no types
-    """Notes when reports arrive, and how large the driver is then."""
+    """Notes when reports and faults arrive, and how large the driver is then."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "received.jsonl"
+        self._folder = folder
 
     def on_trial_result(self, **_: object) -> None:
         """Note one report."""
-        append_line(self._path, time=time.time(), memory=resident_bytes())
+        path = self._folder / "received.jsonl"
+        append_line(path, time=time.time(), memory=resident_bytes())
+
+    def on_trial_recover(self, **_: object) -> None:
+        """Note a fault after which the trial goes on."""
+        append_line(self._folder / "faults.jsonl", time=time.time())
 
 
 def new_tuner(settings: Settings) -> tune.Tuner:
@@ -70,12 +75,16 @@ def main() -> None:
     """Run or restore the study that the settings name."""
     settings = read_settings()
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=128 * 2**20,
-    )
+    if settings.address is None:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=128 * 2**20,
+            num_cpus=settings.workers,
+        )
+    else:
+        ray.init(address=settings.address, log_to_driver=False)
     path = str(Path(settings.folder) / "stock")
     if settings.restore and tune.Tuner.can_restore(path):
         tuner = tune.Tuner.restore(

@@ -46,6 +46,10 @@ class Settings:
     """Checkpoints of a trial that stock Tune keeps; None for all, its default."""
     restore: bool
     """Whether to go on with what is there."""
+    workers: int | None = None
+    """Cores that Ray is told of; None for those of the machine."""
+    address: str | None = None
+    """Of a cluster that runs already, all of whose machines see `folder`."""
 
     @property
     def budget(self) -> int:
@@ -106,6 +110,7 @@ class Replay:
 
     def train(self) -> dict[str, Any]:
         """Go on to the next report."""
+        began = time.time()
         time.sleep(self._settings.seconds)
         self.images += self._settings.every
         metrics = self.metrics()
@@ -114,6 +119,8 @@ class Replay:
             Path(self._settings.folder) / "trained.jsonl",
             trial=self._key,
             images=self.images,
+            began=began,
+            ended=time.time(),
             sick=value is None or not math.isfinite(value),
         )
         return metrics
@@ -144,8 +151,8 @@ class Replay:
 class RaycolorReplay(tune.Trainable):  # type: ignore[misc]  # ray has no types
     """In place of `StudyTrainable`: takes its assignments and gives its outcomes."""
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Begin a trial, or take it up at its own checkpoint."""
+    def setup(self, config: dict[str, Any], weights: object = None) -> None:
+        """Begin a trial, or take it up at its own checkpoint; weights are of no use here."""
         self._checkpoint = Path(config["folder"]) / "images.txt"
         self._again = self._checkpoint.exists()
         images = int(self._checkpoint.read_text(encoding="ascii")) if self._again else 0

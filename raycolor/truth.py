@@ -2,14 +2,17 @@
 
 A file is named by all that determines what it holds, the versions, the device and the number of
 threads included: a run finds exactly the bits that it would have computed itself. A file that is
-damaged is computed again. Any of them may be deleted at any time.
+damaged is computed again. Any of them may be deleted at any time; together they take no more than
+`MOST_BYTES`, and the least recently used go first.
 """
 
 import hashlib
 import json
+import os
 import platform
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ from raycolor.storage import Patience, StorageError
 Known = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and plain values."""
 
+MOST_BYTES = 4 * 10**9
+"""Of all files; one has up to some hundred megabytes."""
 _PACKAGES = ("timm", "torchvision", "torchmetrics", "kornia")
 """Beside torch, those whose code has a part in it."""
 
@@ -58,13 +63,39 @@ def known(
             pass  # damaged: replaced below
         else:
             if told["key"] == about:
+                # Another process may have made room meanwhile.
+                with suppress(FileNotFoundError):
+                    os.utime(path)
                 return tensors, told["values"]
     tensors, values = compute()
     try:
         save_tensors(path, tensors, {"key": about, "values": values}, patience=Patience(()))
     except StorageError as error:
         warnings.warn(f"{error}; until then it is computed for every trial", stacklevel=2)
+    else:
+        _make_room(path)
     return tensors, values
+
+
+def _make_room(newest: Path) -> None:
+    """Remove the least recently used files until those that are left are few enough bytes.
+
+    Args:
+        newest: which stays in any case.
+    """
+    found = []
+    for path in newest.parent.glob("*.safetensors"):
+        with suppress(FileNotFoundError):
+            about = path.stat()
+            found.append((about.st_mtime_ns, about.st_size, path))
+    over = sum(size for _, size, _ in found) - MOST_BYTES
+    for _, size, path in sorted(found):
+        if over <= 0:
+            return
+        if path != newest:
+            # Whoever reads it now goes on reading, or computes it.
+            path.unlink(missing_ok=True)
+            over -= size
 
 
 def _machine(device: torch.device) -> dict[str, Any]:

@@ -7,7 +7,8 @@ it into memory from there:
     data/.FINGERPRINT.part/     one on its way; a later process goes on with it
     data/.FINGERPRINT.lock      held by the process that copies
 
-Copies stay until someone removes them, which may be done at will while nothing uses them.
+Copies stay until others need their room, see `raycolor.remote.room`, or someone removes them, which
+may be done at will while nothing uses them.
 """
 
 import fcntl
@@ -31,6 +32,7 @@ from raycolor.data import (
 from raycolor.errors import DataError
 from raycolor.remote.address import below, is_address
 from raycolor.remote.bucket import Bucket
+from raycolor.remote.room import check_room, make_room, part_of, settle, use
 
 ABOUT = "dataset.json"
 SPLIT_FILES = tuple(f"{split}.arrow" for split in SPLITS)
@@ -75,6 +77,8 @@ def described_at(address: str) -> PreparedData:
 def local_copy(address: str, *, tell: Tell | None = None, checked: bool = False) -> PreparedData:
     """Return a data set on shared storage as a copy on this machine, made if it is not there.
 
+    It stays as long as this process lives; others that nobody uses may have to make room for it.
+
     Args:
         address: of the data set.
         tell: hears of the copying.
@@ -88,9 +92,10 @@ def local_copy(address: str, *, tell: Tell | None = None, checked: bool = False)
     tell = tell or (lambda text: None)
     content = _read_about(address)
     data = _described(address, content)
-    if not checked and (found := _complete(data)) is not None:
-        return found
     try:
+        use(data.path)
+        if not checked and (found := _complete(data)) is not None:
+            return found
         with _held(data.path, tell):
             found = _complete(data)
             if found is not None and (not checked or _is_intact(found)):
@@ -101,6 +106,27 @@ def local_copy(address: str, *, tell: Tell | None = None, checked: bool = False)
             f"{data.path}: cannot be written ({error.strerror or error}); make room there, or name "
             f"another folder in the environment variable {VARIABLE}"
         ) from error
+
+
+def check_here(address: str, fingerprint: str) -> None:
+    """Check that this machine reads a data set's description, and has or can make room for it.
+
+    Args:
+        address: of the data set.
+        fingerprint: that it has on the driver's machine.
+
+    Raises:
+        DataError: there is none, it is another one, or there is no room.
+        StorageError: the storage refuses, and went on refusing.
+    """
+    data = described_at(address)
+    if data.fingerprint != fingerprint:
+        raise DataError(
+            f"--data {address}: is another data set here than on the driver's machine (fingerprint "
+            f"{data.fingerprint[:12]}, not {fingerprint[:12]}); bring the same one to all machines"
+        )
+    if _complete(data) is None:
+        check_room(address, data.path, sum(_sizes(Bucket(address)).values()))
 
 
 def check_free(address: str, *, overwrite: bool) -> None:
@@ -187,12 +213,12 @@ def _copied(address: str, content: bytes, data: PreparedData, tell: Tell) -> Pre
     Raises:
         DataError: it is damaged, or there is no room for it.
     """
-    bucket, part = Bucket(address), data.path.with_name(f".{data.path.name}.part")
+    bucket, part = Bucket(address), part_of(data.path)
     gone_on_with = part.is_dir()
     part.mkdir(parents=True, exist_ok=True)
-    sizes = {name: entry.size for name, entry in bucket.files().items() if name in SPLIT_FILES}
-    _check_room(address, part, sum(sizes.values()) - _size_of(part))
-    tell(f"{address}: copying {sum(sizes.values()) / 1e6:,.0f} MB to {data.path}, once")
+    num_bytes = sum(_sizes(bucket).values())
+    make_room(address, data.path, num_bytes)
+    tell(f"{address}: copying {num_bytes / 1e6:,.0f} MB to {data.path}, once")
     for name in SPLIT_FILES:
         try:
             bucket.download_on(name, part / name)
@@ -215,24 +241,13 @@ def _copied(address: str, content: bytes, data: PreparedData, tell: Tell) -> Pre
             f"{address}: is damaged, as its copy on this machine shows ({reason.split('; ')[0]}); "
             "prepare the data set again"
         ) from error
-    # One that lies there is not complete, or damaged.
-    shutil.rmtree(data.path, ignore_errors=True)
-    part.rename(data.path)
+    settle(data.path)
     return open_prepared(data.path)
 
 
-def _check_room(address: str, folder: Path, num_bytes: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if num_bytes > free:
-        raise DataError(
-            f"{address}: takes {num_bytes / 1e6:,.0f} MB more in {folder.parent}, where "
-            f"{free / 1e6:,.0f} are free; make room there, or name another folder in the "
-            f"environment variable {VARIABLE}"
-        )
-
-
-def _size_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
+def _sizes(bucket: Bucket) -> dict[str, int]:
+    """Tell the size of each split's file, in bytes."""
+    return {name: entry.size for name, entry in bucket.files().items() if name in SPLIT_FILES}
 
 
 @contextmanager

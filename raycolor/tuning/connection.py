@@ -4,9 +4,13 @@ A cluster's workers get the driver's own package with the job, so that what the 
 runs everywhere. Everything else has to be installed on them, in the same releases.
 """
 
+import json
 import logging
+import os
 import platform
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +18,8 @@ from raycolor.errors import ConfigError
 
 _LEFT_BEHIND = ["**/__pycache__", "**/*.pyc"]
 """What of the package does not travel."""
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Environment variable in which Ray tells the command of `ray job submit` what came with it."""
 _SPARE_BYTES = 128 * 2**20
 """Of the object store of a Ray of this machine alone: little goes through it but weights."""
 
@@ -35,20 +41,19 @@ def connected(address: str | None, *, store_bytes: int = 0) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     common = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=_SPARE_BYTES + 2 * store_bytes,
-            **common,
-        )
-    else:
-        package = Path(__file__).parents[1]
-        try:
+        with _own_sigterm():
             ray.init(
-                address=address,
-                runtime_env={"py_modules": [str(package)], "excludes": _LEFT_BEHIND},
+                address="local",
+                include_dashboard=False,
+                object_store_memory=_SPARE_BYTES + 2 * store_bytes,
                 **common,
             )
+    else:
+        # Ray would refuse what both the job and its driver name; here they are put together.
+        os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"
+        try:
+            with _own_sigterm():
+                ray.init(address=address, runtime_env=_travelling(os.environ), **common)
         except (
             AuthenticationError,
             RaySystemError,
@@ -62,6 +67,32 @@ def connected(address: str | None, *, store_bytes: int = 0) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Let SIGTERM do what it did before the block, in which Ray makes it end the process at once.
+
+    So `kill`, `ray job stop` and an orderly reboot ask a search to end; it closes its study then.
+    """
+    own = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        # Ray sets one below Python too, which goes when one is set.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, own)
+
+
+def _travelling(environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """Name what goes to the workers: this package, with what `ray job submit` was given.
+
+    Args:
+        environment: of this process.
+    """
+    job = json.loads(environment.get(_JOB, "{}")).get("runtime_env") or {}
+    own = {"py_modules": [str(Path(__file__).parents[1])], "excludes": _LEFT_BEHIND}
+    return {name: [*job.get(name, []), *mine] for name, mine in own.items()}
 
 
 def unreached(address: str, error: Exception) -> str:

@@ -18,6 +18,7 @@ from raycolor.plan import BUILT_IN, Plan
 from raycolor.problems import listed
 from raycolor.remote.address import is_address
 from raycolor.remote.bucket import Bucket
+from raycolor.remote.data_sets import check_here
 from raycolor.storage import Patience, StorageError
 
 MARK = "session.mark"
@@ -85,7 +86,7 @@ def probe(address: str, mark: str, where: str, data: str | None, fingerprint: st
         address: of the study's folder.
         mark: what should stand in it.
         where: the folder as the user named it.
-        data: folder of the data set; None for what comes with raycolor or is fetched.
+        data: folder or address of the data set; None for what comes with raycolor.
         fingerprint: of the data set that the driver sees.
 
     Returns:
@@ -97,6 +98,8 @@ def probe(address: str, mark: str, where: str, data: str | None, fingerprint: st
 
 def _data_problem(data: str, fingerprint: str) -> str | None:
     """Say what is wrong with a data set on this machine; None if nothing is."""
+    if is_address(data):
+        return _problem_there(data, fingerprint)
     remedy = "put the data set on storage that all machines share at this path"
     try:
         found = open_prepared(Path(data)).fingerprint
@@ -104,6 +107,16 @@ def _data_problem(data: str, fingerprint: str) -> str | None:
         return f"--data {data}: cannot be read there ({error}); {remedy}"
     if found != fingerprint:
         return f"--data {data}: is another data set there than on the driver's machine; {remedy}"
+    return None
+
+
+def _problem_there(data: str, fingerprint: str) -> str | None:
+    """Say why this machine cannot copy a data set from shared storage; None if it can."""
+    try:
+        check_here(data, fingerprint)
+    except (DataError, StorageError) as error:
+        said = str(error)
+        return f"--data {said}" if is_address(said) else said
     return None
 
 
@@ -124,14 +137,14 @@ def check_machines(plan: Plan, mark: str, fingerprint: str) -> None:
     from ray.exceptions import GetTimeoutError, RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    local = None if plan.data == BUILT_IN or is_address(plan.data) else plan.data
+    data = None if plan.data == BUILT_IN else plan.data
     asked = {}
     for node in ray.nodes():
         if node["Alive"] and node["Resources"].get("CPU", 0):
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             remote = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(probe)
             asked[node["NodeManagerAddress"]] = remote.remote(
-                folder_address(plan), mark, plan.where, local, fingerprint
+                folder_address(plan), mark, plan.where, data, fingerprint
             )
     problems, silent = [], []
     for name, answer in asked.items():

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def adapted(network: Network) -> dict[str, Any]:
     cluster["provider"] |= {"head_ip": network.ips[0], "worker_ips": network.ips[1:]}
     cluster["auth"]["ssh_user"] = "root"
     # The token stays; the source is shown to the hosts.
-    del cluster["file_mounts"]["~/raycolor"]
+    del cluster["file_mounts"]["~/raycolor-source"]
     cluster["setup_commands"] = [
         f"test -e ~/raycolor-venv || ln -s {sys.prefix} ~/raycolor-venv",
         cluster["setup_commands"][-1],
@@ -77,6 +78,23 @@ def adapted(network: Network) -> dict[str, Any]:
         commands[-1] += " --object-store-memory=80000000"
         commands[-1] += " --num-cpus=1" if role == "worker" else ""
     return cluster
+
+
+def change(host: Host) -> None:
+    """Put a checkout that its user has changed into a home."""
+    script = (
+        "rm -rf changed && mkdir changed && "
+        f"cp -r {ROOT}/raycolor {ROOT}/search_spaces changed/ && "
+        "chmod -R u+w changed && cat > changed/raycolor/tuning/trainable.py"
+    )
+    source = (ROOT / "raycolor" / "tuning" / "trainable.py").read_text(encoding="utf-8")
+    assert source.count(CHANGE[0]) == 1
+    subprocess.run(
+        host.enter(["sh", "-c", script]),
+        input=source.replace(*CHANGE) + ADDED,
+        text=True,
+        check=True,
+    )
 
 
 class Cluster:
@@ -95,18 +113,21 @@ class Cluster:
 
     def up(self) -> None:
         self.network.operator.run(str(BIN / "ray"), "up", "--yes", "cluster.yaml", timeout=180)
-        script = (
-            "rm -rf changed && mkdir changed && "
-            f"cp -r {ROOT}/raycolor {ROOT}/search_spaces changed/ && "
-            "chmod -R u+w changed && cat > changed/raycolor/tuning/trainable.py"
-        )
-        source = (ROOT / "raycolor" / "tuning" / "trainable.py").read_text(encoding="utf-8")
-        assert source.count(CHANGE[0]) == 1
-        subprocess.run(
-            self.head.enter(["sh", "-c", script]),
-            input=source.replace(*CHANGE) + ADDED,
+        change(self.head)
+        # In place of the installation: what a login on the head finds as raycolor.
+        self.head.run("sh", "-c", "echo 'export PYTHONPATH=$HOME/changed' >> ~/.bashrc")
+
+    def submit(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one of Ray's commands where the user sits, in the folder of his checkout."""
+        ray = ["env", "-C", "changed", "RAY_AUTH_MODE=token", str(BIN / "ray")]
+        return subprocess.run(
+            self.network.operator.enter([*ray, *words]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=True,
+            check=False,
+            timeout=200,
         )
 
     def down(self) -> str:
@@ -204,6 +225,81 @@ def test_without_the_token_it_is_one_sentence(cluster: Cluster) -> None:
     assert "a token" in last
     assert "~/.ray/auth_token has to be a copy of its head node's" in last
     assert "Traceback" not in done.stderr
+
+
+def submitted(study: str, trials: str = "1") -> list[str]:
+    """Flags of a small search."""
+    settings = SETTINGS | {"budget.images": 2 * EVERY}
+    sets = [word for path, value in settings.items() for word in ("--set", f"{path}={value}")]
+    return ["--address", "auto", "--study", study, "--out", OUT, "--trials", trials, *sets]
+
+
+def assert_changed_code_trained(network: Network, study: str) -> None:
+    found = read_segments(Bucket(f"file://{network.shared}/studies/{study}"))
+    reports = [record for record in found if isinstance(record, Reported)]
+    assert [report.images_seen for report in reports] == [EVERY, 2 * EVERY]
+    assert all(report.metrics["host"] in (1, 2, 3) for report in reports)
+    assert isinstance(found[-1], End)
+
+
+def test_ray_submit(cluster: Cluster) -> None:
+    change(cluster.network.operator)
+    script = ["../cluster.yaml", "raycolor/search.py", "--"]
+    done = cluster.submit("submit", *script, *submitted("submitted"))
+    assert done.returncode == 0, done.stdout
+    assert "Best:" in done.stdout
+    assert_changed_code_trained(cluster.network, "submitted")
+    done = cluster.submit("submit", *script, *submitted("submitted", trials="0"))
+    assert done.returncode == 1, done.stdout
+    assert "--trials 0" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.skipif(
+    find_spec("aiohttp_cors") is None, reason='needs Ray\'s dashboard: pip install "ray[default]"'
+)
+def test_ray_job_submit(cluster: Cluster, tmp_path: Path) -> None:
+    change(cluster.network.operator)
+    tunnel = cluster.network.operator.enter([str(BIN / "ray"), "dashboard", "cluster.yaml"])
+    with started(tunnel, tmp_path / "tunnel.log"):
+        look = "until curl --silent localhost:8265 >/dev/null; do sleep 0.5; done"
+        cluster.network.operator.run("bash", "-c", look, timeout=60)
+        where = ["job", "submit", "--address", "http://localhost:8265", "--working-dir", "."]
+        command = ["--", "python", "-m", "raycolor.search"]
+        done = cluster.submit(*where, *command, *submitted("job"))
+        assert done.returncode == 0, done.stdout
+        assert "Best:" in done.stdout
+        assert_changed_code_trained(cluster.network, "job")
+        # What a job may bring along, and the driver names too.
+        modules = ["--runtime-env-json", '{"py_modules": ["raycolor"]}']
+        done = cluster.submit(*where, *modules, *command, *submitted("modules"))
+        assert done.returncode == 0, done.stdout
+        assert_changed_code_trained(cluster.network, "modules")
+        done = cluster.submit(*where, *command, *submitted("job", trials="0"))
+        assert done.returncode == 1, done.stdout
+        assert "failed with exit code 2" in done.stdout
+        assert "--trials 0" in done.stdout
+        assert "Traceback" not in done.stdout
+
+        # One that is stopped closes its study, and the same command goes on with it.
+        place = Bucket(f"file://{cluster.network.shared}/studies/stopped")
+        words = [*where, "--no-wait", "--submission-id", "first", *command, *submitted("stopped")]
+        assert cluster.submit(*words).returncode == 0
+        deadline = time.monotonic() + 150
+        while not any(isinstance(record, Reported) for record in read_segments(place)):
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        done = cluster.submit("job", "stop", "--address", "http://localhost:8265", "first")
+        assert "was stopped" in done.stdout, done.stdout
+        end = read_segments(place)[-1]
+        assert isinstance(end, End)
+        assert end.reason == "interrupted"
+        done = cluster.submit(*where, *command, *submitted("stopped"))
+        assert done.returncode == 0, done.stdout
+        assert "Going on" in done.stdout
+        found = read_segments(place)
+        reports = [record for record in found if isinstance(record, Reported)]
+        assert [report.images_seen for report in reports] == [EVERY, 2 * EVERY]
 
 
 def test_a_study_outlives_its_machines(cluster: Cluster, tmp_path: Path) -> None:

@@ -227,10 +227,12 @@ def test_killed_worker_costs_nothing_but_time(
     assert essence(journal(tmp_path)) == essence(journal(uninterrupted))
 
 
-def test_interrupt_ends_cleanly(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_cleanly(home: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, and what `kill` and `ray job stop` send."""
     with started(home, command(tmp_path)) as process:
         wait_for(tmp_path, 2, process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text
     assert "Interrupted" in text

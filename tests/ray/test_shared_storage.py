@@ -149,16 +149,19 @@ def test_a_driver_that_is_killed_goes_on_from_the_storage_alone(
     assert replay(plan_of(out, 1), anew) == []
 
 
-def test_data_on_shared_storage_are_copied_once(
+def test_data_and_study_on_shared_storage(
     home: Path,
     tmp_path: Path,
     s3_server: str,
     monkeypatch: pytest.MonkeyPatch,
     prepared_large: PreparedData,
 ) -> None:
+    """Both in one bucket; the data set is copied once."""
     monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
     data = f"s3://bucket/sets/toy?endpoint_override={s3_server}&scheme=http"
-    words = command(tmp_path, "--data", data, "--set", "budget.batch_size=16")
+    out = f"s3://bucket/with_data?endpoint_override={s3_server}&scheme=http"
+    study = f"s3://bucket/with_data/tiny?endpoint_override={s3_server}&scheme=http"
+    words = command(out, "--data", data, "--set", "budget.batch_size=16")
     words = [word.replace("budget.images=288", "budget.images=96") for word in words]
     words[words.index("--trials") + 1] = "1"
     code, text = run(home, words)
@@ -176,13 +179,16 @@ def test_data_on_shared_storage_are_copied_once(
     assert text.count(": copying ") == 1
     copies = [path.name for path in (tmp_path / "cache" / "data").iterdir() if path.is_dir()]
     assert copies == [prepared_large.fingerprint]
-    (session,) = sessions_of(journal(tmp_path))
+    records = read_segments(Bucket(study))
+    assert isinstance(records[-1], End)
+    assert records[-1].reason == "finished"
+    (session,) = sessions_of(records)
     assert session.identity["data"] == data
     assert session.identity["fingerprint"] == prepared_large.fingerprint
 
     # The winner once more, with the data that its study names.
-    best = tmp_path / "tiny" / "best" / "config.yaml"
-    shutil.rmtree(tmp_path / "cache")
+    best = mirror_of(study) / "best" / "config.yaml"
+    shutil.rmtree(tmp_path / "cache" / "data")
     train = [words[0], "-m", "raycolor.train", str(best), "--out", str(tmp_path / "again")]
     code, text = run(home, train)
     assert code == 0, text

@@ -60,7 +60,7 @@ def test_ray_takes_it(cluster: dict[str, Any]) -> None:
 def test_ray_is_the_project_s(cluster: dict[str, Any]) -> None:
     (install,) = [command for command in cluster["setup_commands"] if "ray[" in command]
     assert re.findall(r"ray\[default\]==([\d.]+)", install) == [PINNED["ray"]]
-    assert "--editable ~/raycolor" in install
+    assert "--editable ~/raycolor-source " in install
 
 
 def test_python_is_given_to_the_last_digit_and_one_that_the_project_takes() -> None:
@@ -107,7 +107,10 @@ def test_what_is_installed_already_is_not_installed_again(cluster: dict[str, Any
 
 
 def test_no_environment_and_no_study_travels(cluster: dict[str, Any]) -> None:
-    assert cluster["file_mounts"]["~/raycolor"] == "."
+    assert cluster["file_mounts"]["~/raycolor-source"] == "."
+    # `ray submit` runs its script in the home folder, where a folder of this name would hide the
+    # package.
+    assert "~/raycolor" not in cluster["file_mounts"]
     assert {".venv", ".git", "results", "runs"} <= set(cluster["rsync_exclude"])
 
 

@@ -1,8 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from raycolor import truth
 from raycolor.cache import VARIABLE
 from raycolor.truth import Known, known, truth_folder
 
@@ -74,3 +76,29 @@ def test_what_cannot_be_kept_is_computed_all_the_same(tmp_path: Path) -> None:
 def test_lies_in_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     assert truth_folder() == tmp_path / "truth"
+
+
+def test_the_least_recently_used_files_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        known(tmp_path, {"a": number}, CPU, Counting())
+    (size,) = {path.stat().st_size for path in tmp_path.iterdir()}
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    # To read one counts as its use.
+    known(tmp_path, {"a": 1}, CPU, Counting())
+    monkeypatch.setattr(truth, "MOST_BYTES", 2.5 * size)
+    known(tmp_path, {"a": 3}, CPU, Counting())
+    counts = []
+    for number in range(4):
+        compute = Counting()
+        with monkeypatch.context() as patched:
+            patched.setattr(truth, "_make_room", lambda newest: None)
+            known(tmp_path, {"a": number}, CPU, compute)
+        counts.append(compute.calls)
+    assert counts == [1, 0, 1, 0]
+    # One that alone is too large is kept all the same.
+    monkeypatch.setattr(truth, "MOST_BYTES", size // 2)
+    known(tmp_path, {"a": 4}, CPU, Counting())
+    assert len(list(tmp_path.iterdir())) == 1

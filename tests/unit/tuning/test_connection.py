@@ -1,11 +1,14 @@
-"""Why a cluster cannot be used, in a sentence."""
+"""What travels to a cluster; and why one cannot be used, in a sentence."""
 
+import json
 import platform
+from pathlib import Path
 
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.exceptions import AuthenticationError
 
-from raycolor.tuning.connection import unreached
+from raycolor.tuning.connection import _travelling, unreached
 
 MISMATCH = """Version mismatch: The cluster was started with:
     Ray: 2.49.0
@@ -39,3 +42,15 @@ def test_nobody_there() -> None:
         "--address auto: Ray is not reached there (Could not find any running Ray instance.); "
         "start a cluster, or leave --address out to use this machine"
     )
+
+
+def test_the_package_travels_with_what_a_job_was_given() -> None:
+    package = str(Path(__file__).parents[3] / "raycolor")
+    assert _travelling({})["py_modules"] == [package]
+    for runtime_env in (None, {}, {"working_dir": "gcs://a.zip", "env_vars": {"A": "1"}}):
+        job = {RAY_JOB_CONFIG_JSON_ENV_VAR: json.dumps({"runtime_env": runtime_env})}
+        assert _travelling(job) == _travelling({})
+    given = {"py_modules": ["gcs://mine.zip"], "excludes": ["*.jpg"]}
+    job = {RAY_JOB_CONFIG_JSON_ENV_VAR: json.dumps({"runtime_env": given})}
+    assert _travelling(job)["py_modules"] == ["gcs://mine.zip", package]
+    assert _travelling(job)["excludes"][0] == "*.jpg"

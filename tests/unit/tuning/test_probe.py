@@ -8,6 +8,8 @@ import pytest
 from raycolor.data import PreparedData
 from raycolor.plan import Plan, make_plan
 from raycolor.remote.bucket import Bucket
+from raycolor.remote.data_sets import local_copy, upload
+from raycolor.remote.room import LIMIT
 from raycolor.storage import StorageError
 from raycolor.tuning import probe
 from raycolor.tuning.probe import MARK, folder_address, marked
@@ -83,3 +85,41 @@ def test_the_data_has_to_be_there_and_the_same(tmp_path: Path, prepared: Prepare
     assert "is another data set there" in other
     assert none is not None
     assert "cannot be read there" in none
+
+
+def test_a_data_set_at_an_address_has_to_be_there_fit_and_be_the_same(
+    tmp_path: Path, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
+    made = plan(tmp_path)
+    address, data = folder_address(made), f"file://{tmp_path}/data"
+    upload(prepared.path, data)
+    with marked(made) as mark:
+
+        def problem(data: str, fingerprint: str = prepared.fingerprint) -> str:
+            return str(probe.probe(address, mark, "x", data, fingerprint))
+
+        assert problem(data) == "None"
+        # It is not copied for that.
+        assert not (tmp_path / "cache").exists()
+        begin = f"{platform.node()}: --data file://{tmp_path}/"
+        assert problem(data, "0" * 64).startswith(f"{begin}data: is another data set here than on")
+        assert problem(f"file://{tmp_path}/none").startswith(f"{begin}none: there is nothing; give")
+
+        def refuse(self: Bucket, name: str) -> bytes:
+            raise StorageError(f"{self.where(name)}: cannot be read (no route to host)")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("raycolor.remote.data_sets.Bucket.read", refuse)
+            patched.setattr(probe, "look", lambda address, mark, where: None)
+            assert problem(data).startswith(f"{begin}data/dataset.json: cannot be read (no route")
+        monkeypatch.setenv(LIMIT, "0.000000001")
+        assert problem(data).startswith(f"{begin}data: takes 0 MB, and copies of data sets may")
+        # A copy that is there needs no room.
+        monkeypatch.delenv(LIMIT)
+        local_copy(data)
+        monkeypatch.setenv(LIMIT, "0.000000001")
+        assert problem(data) == "None"
+        monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "other"))
+        monkeypatch.setenv(LIMIT, "many")
+        assert problem(data).startswith(f"{platform.node()}: environment variable {LIMIT}: 'many'")
