@@ -18,7 +18,6 @@ PACKAGES = (
     "timm",
     "segmentation-models-pytorch",
     "kornia",
-    "torchmetrics",
     "numpy",
     "pyarrow",
 )

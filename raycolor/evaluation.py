@@ -23,13 +23,13 @@ from raycolor.config import TrialConfig
 from raycolor.crops import fixed_crops
 from raycolor.data import PreparedData, SplitName
 from raycolor.errors import DataError
-from raycolor.metrics.extractor import FeatureExtractor, build_extractor
+from raycolor.metrics.extractor import FEATURES, FeatureExtractor, build_extractor
 from raycolor.metrics.frechet import FeatureStatistics, feature_statistics, frechet_distance
 from raycolor.metrics.pixels import colorfulness, psnr, ssim
 from raycolor.metrics.weights import fingerprint
 from raycolor.truth import Known, known
 
-SCORING = 1
+SCORING = 2
 """Raised when a score is computed in another way, so that none of the kept ones is used."""
 NUM_SHOWN = 8
 """Validation pictures that are shown to people, fixed by index before any training."""
@@ -110,23 +110,38 @@ class Evaluator:
         Pictures are rounded to 8 bits first: what is measured is what a user gets.
         """
         started = perf_counter()
-        colored = []
-        for batch in self.truth.split(self._config.evaluation.batch_size):
-            l_unit, _ = color.rgb_to_unit(batch.to(self._device))
-            colored.append(color.unit_to_rgb(l_unit, colorize(l_unit)).cpu())
-        rgb_u8 = torch.cat(colored)
-        statistics: FeatureStatistics = feature_statistics(self._features(rgb_u8))
+        # A batch is measured where it was coloured, on a GPU say, and at once: a thousand pictures
+        # of 256 pixels together would take gigabytes.
+        measured = [
+            self._measured(batch, colorize)
+            for batch in self.truth.split(self._config.evaluation.batch_size)
+        ]
+        whole = {name: torch.cat([one[name] for one in measured]).cpu() for name in measured[0]}
+        statistics: FeatureStatistics = feature_statistics(whole["features"])
         scores = {
             self._config.fid_key: frechet_distance(statistics, self._statistics),
             **self._disjoint(statistics),
-            "psnr": _finite_mean(psnr(rgb_u8, self.truth)),
-            "ssim": float(ssim(rgb_u8, self.truth).mean()),
-            "colorfulness": float(colorfulness(rgb_u8).mean()),
+            "psnr": _finite_mean(whole["psnr"]),
+            "ssim": float(whole["ssim"].mean()),
+            "colorfulness": float(whole["colorfulness"].mean()),
             **self._numbers(),
         }
         return Evaluation(
-            scores=scores, shown=rgb_u8[self._shown], seconds=perf_counter() - started
+            scores=scores, shown=whole["colored"][self._shown], seconds=perf_counter() - started
         )
+
+    def _measured(self, truth: UInt8[Tensor, "b 3 h w"], colorize: Colorizer) -> dict[str, Tensor]:
+        """Colour a batch of crops; return its pixels, its features and what is said of each."""
+        truth = truth.to(self._device)
+        l_unit, _ = color.rgb_to_unit(truth)
+        rgb_u8 = color.unit_to_rgb(l_unit, colorize(l_unit))
+        return {
+            "colored": rgb_u8,
+            "features": self._extractor(rgb_u8),
+            "psnr": psnr(rgb_u8, truth),
+            "ssim": ssim(rgb_u8, truth),
+            "colorfulness": colorfulness(rgb_u8),
+        }
 
     def gray_shown(self) -> UInt8[Tensor, "b 3 h w"]:
         """The pictures for people, without their colours."""
@@ -194,12 +209,58 @@ class Evaluator:
             "size": self._config.data.size,
             "smallest_crop": self._config.data.smallest_crop,
             "extractor": self._config.evaluation.extractor,
+            "extraction": FEATURES,
             "weights": self._weights,
             "side": self._extractor.size,
             "images": self._config.evaluation.images,
             "batch_size": self._config.evaluation.batch_size,
         }
         return known(self._cache, key, self._device, compute)
+
+
+class Evaluators:
+    """Keeps the last evaluator: the trials of a study differ in nothing that one looks at.
+
+    The next trial of a process so finds the crops, the extractor and the truth's statistics as they
+    are; what it measures has the same bits as with an evaluator of its own.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._last: Evaluator | None = None
+
+    def of(
+        self,
+        config: TrialConfig,
+        prepared: PreparedData,
+        *,
+        device: torch.device,
+        cache: Path | None,
+    ) -> Evaluator:
+        """Return an evaluator on the validation split, the last one where it fits.
+
+        Args:
+            config: see `Evaluator`, as for the rest and for what it raises.
+            prepared: the data set.
+            device: where to compute.
+            cache: folder for what is known of the truth.
+        """
+        key = (
+            config.data,
+            config.evaluation,
+            prepared.path,
+            prepared.fingerprint,
+            device,
+            cache,
+            # Both change last bits.
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+        )
+        if self._last is None or key != self._key:
+            # Never two of them on a GPU.
+            self._key = self._last = None
+            self._last, self._key = Evaluator(config, prepared, device=device, cache=cache), key
+        return self._last
 
 
 def _spread(sources: tuple[str, ...]) -> list[int]:

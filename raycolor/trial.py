@@ -27,7 +27,7 @@ from raycolor.config import TrialConfig, classifies, has_game
 from raycolor.crops import check_size, training_batch
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import Diverged
-from raycolor.evaluation import Evaluation, Evaluator
+from raycolor.evaluation import Evaluation, Evaluators
 from raycolor.networks.answers import Painter
 from raycolor.networks.encoder_state import Contents
 from raycolor.rebalancing import bins_folder, class_weights
@@ -71,6 +71,7 @@ def train(
     pictures_at: Collection[int] = (),
     saved: Callable[[], None] | None = None,
     weights: Contents | None = None,
+    evaluators: Evaluators | None = None,
 ) -> Iterator[Report]:
     """Train one configuration and yield a report every `budget.report_every` images.
 
@@ -88,6 +89,7 @@ def train(
             counts as the checkpoint's.
         weights: files of an encoder's weights that the driver has found; what is missing is looked
             for, and fetched if need be.
+        evaluators: what earlier runs of this process left to be used again.
 
     Yields:
         Reports at multiples of `budget.report_every`, the last at `budget.images`.
@@ -108,7 +110,8 @@ def train(
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
     run = _Run(config, networks, progress, prepared.pictures("train"), device)
-    evaluator = Evaluator(config, prepared, device=device, cache=cache)
+    evaluators = evaluators or Evaluators()
+    evaluator = evaluators.of(config, prepared, device=device, cache=cache)
 
     def save() -> None:
         if folder is not None:

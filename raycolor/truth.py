@@ -30,7 +30,7 @@ Known = tuple[dict[str, Tensor], dict[str, Any]]
 
 MOST_BYTES = 4 * 10**9
 """Of all files; one has up to some hundred megabytes."""
-_PACKAGES = ("timm", "torchvision", "torchmetrics", "kornia")
+_PACKAGES = ("timm", "torchvision", "kornia")
 """Beside torch, those whose code has a part in it."""
 
 

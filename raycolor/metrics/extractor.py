@@ -17,9 +17,16 @@ from torch import Tensor, nn
 
 from raycolor.config import EvaluationConfig
 from raycolor.errors import ConfigError, WeightsError
+from raycolor.metrics.folding import fold_batch_norms
 from raycolor.metrics.inception import SIDE, inception_network, resize_as_tensorflow
 from raycolor.metrics.weights import path_of
 from raycolor.weights import efficientnet_lite0_state
+
+FEATURES = 1
+"""Raised when features get other last bits, so that none of the kept ones is compared with them."""
+PIXELS_AT_ONCE = 2 * 224 * 224
+"""Pixels that one CPU core looks at together. More fall out of its caches between two layers, and
+larger answers come as fresh pages from the system each time: half of the time went there."""
 
 _UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError)
 """What torch and timm raise for a file that holds no weights, or those of another network."""
@@ -59,6 +66,15 @@ class FeatureExtractor(nn.Module):
     @torch.no_grad()
     def forward(self, rgb_u8: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
         """Return the features of pictures, whatever their size."""
+        return torch.cat([self._features(some) for some in rgb_u8.split(self._at_once(rgb_u8))])
+
+    def _at_once(self, rgb_u8: Tensor) -> int:
+        """Return how many pictures go through the network together."""
+        if rgb_u8.device.type != "cpu":
+            return len(rgb_u8)
+        return max(1, torch.get_num_threads() * PIXELS_AT_ONCE // self.size**2)
+
+    def _features(self, rgb_u8: Tensor) -> Tensor:
         x = self._prepared(rgb_u8)
         features: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
         return features
@@ -108,6 +124,7 @@ def build_extractor(evaluation: EvaluationConfig) -> FeatureExtractor:
             network.load_state_dict(
                 {key: value for key, value in state.items() if not key.startswith("classifier")}
             )
+            fold_batch_norms(network.eval())
             network = network.to(memory_format=torch.channels_last)
             return FeatureExtractor(network, size=evaluation.extractor_size)
         case "inception_v3":

@@ -30,9 +30,17 @@ class FeatureStatistics:
 
     @cached_property
     def root(self) -> Float[Tensor, "d d"]:
-        """The symmetric square root of the covariance."""
+        """A square root R of the covariance C, in the sense of R R^T = C.
+
+        The factor of Cholesky, at a tenth of the cost of the symmetric one, which is taken where
+        features that always agree leave no such factor.
+        """
+        factor, failed = torch.linalg.cholesky_ex(self.covariance)
+        if not failed:
+            lower: Tensor = factor
+            return lower
         values, vectors = torch.linalg.eigh(self.covariance)
-        root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        root: Tensor = vectors * values.clamp(min=0).sqrt()
         return root
 
 
@@ -54,7 +62,12 @@ def frechet_distance(x: FeatureStatistics, y: FeatureStatistics) -> float:
     C = X^T X of the centered features X (Dowson and Landau 1982; Heusel et al. 2017, equation 6).
     The last trace is the nuclear norm of X Y^T, an n x m matrix: with fewer pictures than features
     its singular values are far cheaper than the square root of a d x d matrix, and exact. With
-    more, the eigenvalues of C_x^(1/2) C_y C_x^(1/2), which is symmetric, give the same number.
+    more, the eigenvalues of R_y^T C_x R_y with R_y R_y^T = C_y, which is symmetric and similar to
+    C_x C_y, give the same number.
+
+    Args:
+        x: of one set.
+        y: of the other; one that is compared with several sets comes here, since its root is kept.
 
     Returns:
         The distance; 0 for equal sets, never negative but for rounding (about 1e-10).
@@ -65,6 +78,6 @@ def frechet_distance(x: FeatureStatistics, y: FeatureStatistics) -> float:
     if min(len(x.centered), len(y.centered)) < dimension:
         cross = torch.linalg.svdvals(x.centered @ y.centered.T).sum()
     else:
-        product = x.root @ y.covariance @ x.root
+        product = y.root.T @ x.covariance @ y.root
         cross = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
     return float(shift + spread - 2 * cross)

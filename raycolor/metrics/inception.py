@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.inception import (
+    BasicConv2d,
     Inception3,
     InceptionA,
     InceptionC,
     InceptionE,
 )
+
+from raycolor.metrics.folding import fold_pair
 
 NUM_CLASSES = 1008
 """Of the last layer, which is not used."""
@@ -96,7 +99,11 @@ def inception_network(state: dict[str, Tensor]) -> nn.Module:
     network.Mixed_7c = _BlockE(2048, takes_mean=False)
     network.load_state_dict(state)
     network.fc = nn.Identity()
-    return network.eval()  # type: ignore[no-any-return]  # torchvision has no types
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, BasicConv2d):
+            module.bn = fold_pair(module.conv, module.bn)
+    return network  # type: ignore[no-any-return]  # torchvision has no types
 
 
 def resize_as_tensorflow(

@@ -210,7 +210,9 @@ class Engine:
             )
         )
 
-    def note_resources(self, *, cpus: int, gpus: float, concurrent: int, machines: int) -> None:
+    def note_resources(
+        self, *, cpus: int, gpus: float, concurrent: int, machines: int, measured: bool = False
+    ) -> None:
         """Note what each trial of this session gets, once Ray has started and it is known.
 
         Args:
@@ -218,10 +220,16 @@ class Engine:
             gpus: of one trial.
             concurrent: trials at once.
             machines: of the cluster; 1 without one.
+            measured: whether a measurement decided it.
         """
         self._write(
             Resources(
-                time=self._clock(), cpus=cpus, gpus=gpus, concurrent=concurrent, machines=machines
+                time=self._clock(),
+                cpus=cpus,
+                gpus=gpus,
+                concurrent=concurrent,
+                machines=machines,
+                measured=measured,
             )
         )
 

@@ -47,6 +47,8 @@ class Resources:
     concurrent: int
     """Trials at once."""
     machines: int
+    measured: bool = False
+    """Whether a measurement decided it, as `tuning.packing` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from raycolor.study.records import Ending
 from raycolor.study.spending import gpus_alone
 from raycolor.study.state import TrialState
 from raycolor.tuning.connection import connected
+from raycolor.tuning.packing import settle
 from raycolor.tuning.probe import check_machines, folder_address, marked
 from raycolor.tuning.shares import Shares, share_out
 from raycolor.tuning.waiting import StallWatch, machines_now, wait_for_shares
@@ -88,7 +89,7 @@ def run_study(
         from raycolor.tuning.testing import score_test
         from raycolor.tuning.trainable import Assignment, StudyTrainable, needs
 
-        shares, shared = _shares(plan, tell), plan.address_of_study
+        shares, shared = _shares(plan, engine, tell), plan.address_of_study
         if plan.address is not None:
             check_machines(plan, mark, fingerprint)
         engine.note_resources(**asdict(shares))
@@ -167,7 +168,7 @@ def _shared(weights: Mapping[str, bytes]) -> dict[str, np.ndarray]:
     return {name: np.frombuffer(content, np.uint8) for name, content in weights.items()}
 
 
-def _shares(plan: Plan, tell: Callable[[str], None]) -> Shares:
+def _shares(plan: Plan, engine: Engine, tell: Callable[[str], None]) -> Shares:
     """Divide the machines among trials; on a cluster, wait until there is one.
 
     Raises:
@@ -175,7 +176,9 @@ def _shares(plan: Plan, tell: Callable[[str], None]) -> Shares:
     """
     settings = plan.space.study.resources
     if plan.address is None:
-        return share_out(machines_now(), settings, concurrent=plan.concurrent)
+        (machine,) = machines_now()
+        rule = share_out([machine], settings, concurrent=plan.concurrent)
+        return settle(plan, engine.state, machine, rule, tell=tell)
     return wait_for_shares(settings, concurrent=plan.concurrent, trials=plan.trials, tell=tell)
 
 

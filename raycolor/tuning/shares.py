@@ -43,6 +43,8 @@ class Shares:
     cpus: int
     gpus: float
     machines: int
+    measured: bool = False
+    """Whether a measurement decided it."""
 
 
 def smallest_need(machines: Sequence[Machine], settings: ResourceSettings) -> tuple[int, float]:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from raycolor.tuning.memory import is_out_of_memory, keep_to_share, release, sho
 from raycolor.tuning.probe import look
 
 if TYPE_CHECKING:
+    from raycolor.evaluation import Evaluators
     from raycolor.trial import Report
 
 
@@ -169,6 +171,14 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         )
 
 
+@cache
+def _evaluators() -> "Evaluators":
+    """Return what this process keeps from one trial for the next."""
+    from raycolor.evaluation import Evaluators
+
+    return Evaluators()
+
+
 def _folder(assignment: Assignment) -> Path:
     """Return the trial's folder on this machine."""
     return Path(assignment.folder) if assignment.address is None else mirror_of(assignment.address)
@@ -230,4 +240,5 @@ def _reports(
         pictures_at=assignment.rungs,
         saved=None if files is None else files.push,
         weights=weights,
+        evaluators=_evaluators(),
     )

@@ -14,7 +14,7 @@ from raycolor.config import EvaluationConfig, TrialConfig
 from raycolor.crops import fixed_crops
 from raycolor.data import PreparedData, write_prepared
 from raycolor.errors import DataError
-from raycolor.evaluation import NUM_SHOWN, Colorizer, Evaluator, gray
+from raycolor.evaluation import NUM_SHOWN, Colorizer, Evaluator, Evaluators, gray
 from raycolor.metrics.extractor import FeatureExtractor, build_extractor
 from raycolor.metrics.frechet import feature_statistics, frechet_distance
 from raycolor.metrics.pixels import colorfulness, psnr, ssim
@@ -281,6 +281,58 @@ class TestCache:
         third = Evaluator(tiny_config(), prepared, device=CPU, cache=tmp_path)
         assert third.references == first.references
         assert not extracted
+
+
+class TestEvaluators:
+    def test_the_next_trial_finds_the_evaluator(
+        self, tiny_config: TinyConfig, prepared: PreparedData, extracted: list[int]
+    ) -> None:
+        evaluators = Evaluators()
+        first = evaluators.of(tiny_config(), prepared, device=CPU, cache=None)
+        extracted.clear()
+        other = tiny_config({"seed": 5, "losses.l1_lambda": 1.0, "generator.width": 8})
+        assert evaluators.of(other, prepared, device=CPU, cache=None) is first
+        assert not extracted
+
+    def test_what_it_measures_has_the_same_bits(
+        self, tiny_config: TinyConfig, prepared: PreparedData
+    ) -> None:
+        evaluators = Evaluators()
+        for _ in range(2):
+            kept = evaluators.of(tiny_config(), prepared, device=CPU, cache=None)
+            found = kept.evaluate(warm)
+        fresh = Evaluator(tiny_config(), prepared, device=CPU)
+        expected = fresh.evaluate(warm)
+        assert found.scores == expected.scores
+        assert torch.equal(found.shown, expected.shown)
+        assert kept.references == fresh.references
+
+    @pytest.mark.parametrize(
+        "overrides",
+        [
+            {"evaluation.images": 5},
+            {"evaluation.extractor_size": 64},
+            {"data.size": 16, "generator.depth": 4},
+        ],
+    )
+    def test_other_settings_get_another(
+        self, tiny_config: TinyConfig, prepared: PreparedData, overrides: Mapping[str, Any]
+    ) -> None:
+        evaluators = Evaluators()
+        first = evaluators.of(tiny_config(), prepared, device=CPU, cache=None)
+        config = tiny_config(overrides)
+        second = evaluators.of(config, prepared, device=CPU, cache=None)
+        assert second is not first
+        expected = Evaluator(config, prepared, device=CPU).references
+        assert second.references == expected
+
+    def test_what_changes_last_bits_gets_another(
+        self, tiny_config: TinyConfig, prepared: PreparedData
+    ) -> None:
+        evaluators = Evaluators()
+        first = evaluators.of(tiny_config(), prepared, device=CPU, cache=None)
+        torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled())
+        assert evaluators.of(tiny_config(), prepared, device=CPU, cache=None) is not first
 
 
 def test_distance_from_others_needs_others(tiny_config: TinyConfig, tmp_path: Path) -> None:

@@ -39,6 +39,22 @@ def test_features_do_not_depend_on_the_batch(extractor: FeatureExtractor) -> Non
     torch.testing.assert_close(apart, together, rtol=1e-4, atol=1e-4)
 
 
+def test_cores_look_at_few_pictures_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    class Counting(nn.Flatten):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            seen.append(len(input))
+            return super().forward(input)
+
+    rgb_u8 = torch.zeros(7, 3, 4, 4, dtype=torch.uint8)
+    for threads, size, expected in ((1, 224, [2, 2, 2, 1]), (3, 224, [6, 1]), (1, 640, [1] * 7)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert FeatureExtractor(Counting(), size=size)(rgb_u8).shape == (7, 3 * size**2)
+        assert seen == expected
+        seen.clear()
+
+
 def test_features_come_from_pictures_of_one_size(
     extractor: FeatureExtractor, cat: torch.Tensor
 ) -> None:

@@ -91,6 +91,22 @@ def test_is_zero_for_equal_sets(number: int, length: int) -> None:
     assert frechet_distance(x, x) == pytest.approx(0.0, abs=1e-6 * scale)
 
 
+def test_features_that_agree_leave_the_number_as_it_is() -> None:
+    # Their covariance has no factor of Cholesky: one feature is always 0, one is told twice.
+    x, y = (torch.randn(90, 20, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    y = y * 1.5 + 0.2
+    plain = frechet_distance(feature_statistics(x), feature_statistics(y))
+    zero = torch.zeros(90, 1)
+    widened = [feature_statistics(torch.cat([some, zero], dim=1)) for some in (x, y)]
+    assert frechet_distance(*widened) == pytest.approx(plain, rel=1e-9)
+    twice = [torch.cat([some, some[:, :1]], dim=1) for some in (x, y)]
+    # A rotation of the two equal features into one of double variance and one that is always 0.
+    turned = [torch.cat([some[:, :1] * 2**0.5, some[:, 1:]], dim=1) for some in (x, y)]
+    expected = frechet_distance(*(feature_statistics(some) for some in turned))
+    found = frechet_distance(*(feature_statistics(some) for some in twice))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 @REGIMES
 def test_is_symmetric(number: int, length: int) -> None:
     x, y = statistics(number, length, 0), statistics(number + 3, length, 1)
