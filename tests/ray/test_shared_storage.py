@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raycolor.data import PreparedData, write_prepared
-from raycolor.remote.address import look_of
+from raycolor.remote.address import look_of, mirror_of
 from raycolor.remote.bucket import Bucket
 from raycolor.remote.data_sets import upload
 from raycolor.study.records import End, Fault, Record, Session
