@@ -83,6 +83,13 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(description)
 
 
+def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, shapes and bytes of tensors, in hex; whatever their device."""
+    return _digest(
+        "", {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    )
+
+
 def _digest(description: str, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(f"{description}\0".encode())
     for name in sorted(tensors):

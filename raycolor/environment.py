@@ -1,5 +1,6 @@
 """What a study or a run ran on: versions, hardware, code."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -111,3 +112,20 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor()
+
+
+def processor_instructions() -> str:
+    """Name the processor and, in short, the instructions that it has for libraries to choose from.
+
+    Two machines of a cloud with one name of a processor need not have the same.
+    """
+    told = {platform.machine(), _processor()}
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(("flags", "Features")):
+                told.update(line.partition(":")[2].split())
+                break
+    except OSError:
+        pass
+    digest = hashlib.sha256(" ".join(sorted(told)).encode()).hexdigest()
+    return f"{_processor()}, {digest[:16]}"

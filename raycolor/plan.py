@@ -204,7 +204,7 @@ class Plan:
         lines.append("Search" if self.space.search else "Search     nothing: trials differ by seed")
         width = max((len(path) for path in self.space.search), default=0)
         for path, domain in self.space.search.items():
-            text = domain.model_dump(mode="json", exclude={"kind", "when"})
+            text = domain.model_dump(mode="json", exclude={"kind", "when"}, exclude_none=True)
             described = ", ".join(f"{k} {v}" for k, v in text.items() if (k, v) != ("step", 1))
             when = "; ".join(f"{p} is {' or '.join(map(str, v))}" for p, v in domain.when.items())
             lines.append(

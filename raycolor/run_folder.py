@@ -24,16 +24,12 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.optim import Adam
 
 from raycolor import storage
 from raycolor.checkpoint import load_tensors, save_tensors
@@ -41,6 +37,7 @@ from raycolor.config import TrialConfig, default_settings, flattened, has_schedu
 from raycolor.errors import CheckpointError
 from raycolor.evaluation import Evaluation, Evaluator
 from raycolor.files import PART
+from raycolor.network_state import restore, tensors_of
 from raycolor.pictures import comparison, save_png
 from raycolor.steps import Networks
 
@@ -66,15 +63,31 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     """Sums of the losses over the steps since the last report, or since the stage began."""
     steps: int = 0
+    images_inherited: int = 0
+    """Of `images_seen`, those that another run trained; see `raycolor.stages`."""
+    seconds_inherited: float = 0.0
+    """What training and evaluating them took that run."""
     reported_images: int = 0
     reported_seconds: float = 0.0
     """`images_seen` and `train_seconds` at the last report."""
     report: dict[str, Any] | None = None
     """The report of exactly this image count; a run that is taken up again repeats it."""
 
-    def means(self) -> dict[str, float]:
-        """Mean losses a step."""
-        return {name: total / self.steps for name, total in self.sums.items()}
+    def means(self, weight: float) -> dict[str, float]:
+        """Mean losses a step.
+
+        Args:
+            weight: of the loss that the generator learns alone, in what is told of it. Sums are
+                without it, so that runs with another one can take them over.
+        """
+        means = {name: total / self.steps for name, total in self.sums.items()}
+        if "content_loss" in means:
+            told = means.get("generator_loss", 0.0) + weight * means.pop("content_loss")
+            return {
+                "generator_loss": told,
+                **{n: x for n, x in means.items() if n != "generator_loss"},
+            }
+        return means
 
 
 def identity(config: TrialConfig, fingerprint: str) -> str:
@@ -117,7 +130,7 @@ def save(folder: Path, networks: Networks, progress: Progress, owner: str) -> No
     current = folder / CHECKPOINT
     if current.exists():
         storage.PATIENCE.write(current, lambda: _move(current, folder / PREVIOUS))
-    save_tensors(current, _tensors(networks), about)
+    save_tensors(current, tensors_of(networks), about)
     progress.saving_seconds += perf_counter() - started
 
 
@@ -148,7 +161,7 @@ def resume(folder: Path, networks: Networks, owner: str) -> Progress | None:
                 f"{path}: belongs to a run with other settings or other data; "
                 "name another folder, or move this one away"
             )
-        _load(networks, tensors)
+        restore(networks, tensors)
         return Progress(**about["progress"])
     return None
 
@@ -210,52 +223,3 @@ def _write_sheet(path: Path, sheet: np.ndarray) -> None:
 
 def _move(path: Path, target: Path) -> None:
     path.replace(target)
-
-
-def _tensors(networks: Networks) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for part, network in _parts(networks).items():
-        tensors |= {f"{part}/{name}": value for name, value in network.state_dict().items()}
-    for part, adam in _adams(networks).items():
-        for index, state in adam.state_dict()["state"].items():
-            tensors |= {f"{part}/{index}/{name}": value for name, value in state.items()}
-    return tensors
-
-
-def _load(networks: Networks, tensors: Mapping[str, Tensor]) -> None:
-    for part, network in _parts(networks).items():
-        network.load_state_dict(_below(tensors, part))
-    for part, adam in _adams(networks).items():
-        (group,) = adam.param_groups
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in _below(tensors, part).items():
-            index, name = key.split("/")
-            # Fused Adam goes through memory, not through indices: a moment must be laid out as its
-            # parameter is (channels last), or it meets the wrong weights.
-            laid_out = torch.empty_like(group["params"][int(index)]) if value.ndim else value
-            states.setdefault(int(index), {})[name] = laid_out.copy_(value)
-        adam.load_state_dict({"state": states, "param_groups": adam.state_dict()["param_groups"]})
-
-
-def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    start = f"{part}/"
-    return {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
-
-
-def _parts(networks: Networks) -> dict[str, torch.nn.Module]:
-    parts = {"generator": networks.generator}
-    if networks.opponent is not None:
-        parts["discriminator"] = networks.opponent.discriminator
-    if networks.average is not None:
-        parts["average"] = networks.average.network
-    return parts
-
-
-def _adams(networks: Networks) -> dict[str, Adam]:
-    adams = {
-        "pretraining_adam": networks.pretraining_adam,
-        "generator_adam": networks.generator_adam,
-    }
-    if networks.opponent is not None:
-        adams["discriminator_adam"] = networks.opponent.adam
-    return adams

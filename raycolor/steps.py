@@ -74,6 +74,8 @@ class StepLosses:
 
     generator_loss: Tensor
     generator_l1_loss: Tensor
+    content_loss: Tensor | None = None
+    """What a generator that learns alone minimises: `generator_loss` without its weight."""
     generator_lightness_loss: Tensor | None = None
     generator_classification_loss: Tensor | None = None
     generator_adversarial_loss: Tensor | None = None
@@ -232,7 +234,13 @@ def _step_alone(
     adam.zero_grad()
     content.loss.backward()
     adam.step()
-    return _told(content, (content_weight(config) or 1.0) * content.loss.detach())
+    loss = content.loss.detach()
+    return replace(_told(content, lone_weight(config) * loss), content_loss=loss)
+
+
+def lone_weight(config: TrialConfig) -> float:
+    """Return what the loss of a generator that learns alone is multiplied by when it is told."""
+    return content_weight(config) or 1.0
 
 
 def _told(content: Content, loss: Tensor) -> StepLosses:

@@ -7,7 +7,8 @@ No Ray, no study: it runs the same in a test, a notebook or a debugger. First th
 (generator alone, L1 or classification), then the adversarial stage (discriminator step, generator
 step), or, for losses without one, the generator alone with the settings of that stage. Every step
 is seeded from (seed, images seen) and a checkpoint holds all state, so an interrupted run that goes
-on gives the same bits as one that never stopped.
+on gives the same bits as one that never stopped, and one that takes pretraining over from another
+(`raycolor.stages`) the same as one that trains it.
 """
 
 import dataclasses
@@ -32,12 +33,15 @@ from raycolor.networks.answers import Painter
 from raycolor.networks.encoder_state import Contents
 from raycolor.rebalancing import bins_folder, class_weights
 from raycolor.run_folder import Progress
+from raycolor.stages.prefix import Prefix
+from raycolor.stages.store import StageStore
 from raycolor.steps import (
     STEP,
     Networks,
     adversarial_step,
     build_networks,
     lone_step,
+    lone_weight,
     prepare_generator,
     pretraining_step,
     seed_draws,
@@ -72,6 +76,7 @@ def train(
     saved: Callable[[], None] | None = None,
     weights: Contents | None = None,
     evaluators: Evaluators | None = None,
+    stages: StageStore | None = None,
 ) -> Iterator[Report]:
     """Train one configuration and yield a report every `budget.report_every` images.
 
@@ -90,6 +95,8 @@ def train(
         weights: files of an encoder's weights that the driver has found; what is missing is looked
             for, and fetched if need be.
         evaluators: what earlier runs of this process left to be used again.
+        stages: pretraining that other runs published: what is there is taken over and not trained
+            again, and what is trained is published. None trains all.
 
     Yields:
         Reports at multiples of `budget.report_every`, the last at `budget.images`.
@@ -107,15 +114,17 @@ def train(
     if classifies(config):
         rarity = class_weights(prepared, config, None if cache is None else bins_folder())
     networks = build_networks(config, device, weights, rarity)
+    prefix = Prefix(stages, config, networks, prepared, device) if stages else None
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
     run = _Run(config, networks, progress, prepared.pictures("train"), device)
     evaluators = evaluators or Evaluators()
     evaluator = evaluators.of(config, prepared, device=device, cache=cache)
 
-    def save() -> None:
+    def save(*, checkpoint: bool = True) -> None:
         if folder is not None:
-            run_folder.save(folder, networks, progress, owner)
+            if checkpoint:
+                run_folder.save(folder, networks, progress, owner)
             if saved is not None:
                 started = perf_counter()
                 saved()
@@ -130,9 +139,14 @@ def train(
     if progress.report is not None:
         yield report()
     while progress.images_seen < config.budget.images:
-        run.train_until(_next_report(config, progress.images_seen), save)
-        evaluation = evaluator.evaluate(run.colorize)
-        improved = run.note(evaluation)
+        evaluation = prefix.take(networks, progress) if prefix else None
+        inherited = evaluation is not None
+        if evaluation is None:
+            run.train_until(_next_report(config, progress.images_seen), save)
+            evaluation = evaluator.evaluate(run.colorize)
+            if prefix:
+                prefix.publish(networks, progress, evaluation)
+        improved = run.note(evaluation, inherited=inherited)
         if folder is not None:
             sheet = run_folder.sheet_of(evaluator, evaluation)
             if improved:
@@ -140,7 +154,8 @@ def train(
                 run_folder.remove_superseded(folder, progress)
             if progress.images_seen in pictures_at:
                 run_folder.write_samples(folder, progress, sheet)
-        save()
+        # What can be taken over again needs no checkpoint, unless the run goes on from there.
+        save(checkpoint=not (inherited and prefix is not None and prefix.is_there(progress)))
         yield report()
 
 
@@ -218,7 +233,7 @@ class _Run:
                 saved = started = perf_counter()
         settle()
         if not all(math.isfinite(value) for value in progress.sums.values()):
-            raise Diverged(progress.images_seen, progress.means())
+            raise Diverged(progress.images_seen, progress.means(lone_weight(self.config)))
 
     def _step(self) -> dict[str, Tensor]:
         """Train on the next batch and return the losses that this stage has."""
@@ -241,6 +256,8 @@ class _Run:
         if self.networks.average:
             self.networks.average.update(self.networks.generator, seen // config.budget.batch_size)
         values = {item.name: getattr(result, item.name) for item in dataclasses.fields(result)}
+        if result.content_loss is not None:
+            del values["generator_loss"]  # follows from it when it is told
         return {name: value for name, value in values.items() if value is not None}
 
     @torch.no_grad()
@@ -249,8 +266,13 @@ class _Run:
         ab_unit: Tensor = Painter(self.networks.judged, self.config).eval()(l_unit)
         return ab_unit
 
-    def note(self, evaluation: Evaluation) -> bool:
-        """Make the report of this image count; return whether the score is the best so far."""
+    def note(self, evaluation: Evaluation, *, inherited: bool = False) -> bool:
+        """Make the report of this image count; return whether the score is the best so far.
+
+        Args:
+            evaluation: at this image count.
+            inherited: whether another run trained it, so that there is no speed to tell.
+        """
         progress, config = self.progress, self.config
         progress.evaluate_seconds += evaluation.seconds
         score = evaluation.scores[config.fid_key]
@@ -258,17 +280,20 @@ class _Run:
         if improved:
             progress.former_best_images = progress.best_images
             progress.best, progress.best_images = score, progress.images_seen
-        means = progress.means()
+        means = progress.means(lone_weight(config))
         if "discriminator_accuracy_real" in means:
             means["discriminator_accuracy"] = (
                 means["discriminator_accuracy_real"] + means["discriminator_accuracy_fake"]
             ) / 2
         seconds = progress.train_seconds - progress.reported_seconds
+        images = progress.images_seen - progress.reported_images
         metrics = {
             **means,
             **evaluation.scores,
             best_key(config): progress.best,
-            "images_per_second": (progress.images_seen - progress.reported_images) / seconds,
+            **({} if inherited else {"images_per_second": images / seconds}),
+            "images_inherited": float(progress.images_inherited),
+            "seconds_inherited": progress.seconds_inherited,
             "train_seconds": progress.train_seconds,
             "evaluate_seconds": progress.evaluate_seconds,
             "checkpoint_seconds": progress.saving_seconds,

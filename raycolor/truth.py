@@ -54,7 +54,7 @@ def known(
     """
     if folder is None:
         return compute()
-    about = json.dumps({**key, **_machine(device)}, sort_keys=True)
+    about = json.dumps({**key, **machine_of(device)}, sort_keys=True)
     path = folder / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.safetensors"
     if path.is_file():
         try:
@@ -98,8 +98,8 @@ def _make_room(newest: Path) -> None:
             over -= size
 
 
-def _machine(device: torch.device) -> dict[str, Any]:
-    """Name what changes the last bits of features."""
+def machine_of(device: torch.device) -> dict[str, Any]:
+    """Name what changes the last bits of what networks compute."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "device": device.type,

@@ -13,11 +13,14 @@ from raycolor.spaces.domains import (
     Choice,
     Domain,
     Int,
+    LogUniform,
     Scalar,
+    Uniform,
     contains,
     cycle,
     exists,
     grid_values,
+    point_values,
 )
 from raycolor.spaces.samples import (
     can_exist,
@@ -232,5 +235,7 @@ def _values(domain: Domain) -> str:
             return f"a whole number from {domain.low} to {domain.high} in steps of {domain.step}"
         case Int():
             return f"a whole number from {domain.low} to {domain.high}"
+        case Uniform() | LogUniform() if domain.points is not None:
+            return listed(point_values(domain), last="or")
         case _:
             return f"a number from {shown(domain.low)} to {shown(domain.high)}"

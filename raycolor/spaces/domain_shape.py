@@ -6,7 +6,7 @@ from typing import Any
 
 from raycolor.problems import Place, Shape, as_yaml, item_name, kind_of, listed, shown
 from raycolor.spaces.domains import Scalar
-from raycolor.spaces.keys import KINDS, LISTS_ALL, SHARED, Key, domain_keys, trial_keys
+from raycolor.spaces.keys import COUNTS, KINDS, LISTS_ALL, SHARED, Key, domain_keys, trial_keys
 from raycolor.spaces.spelling import nearest
 
 
@@ -34,7 +34,7 @@ def sound_domain(place: Place, key: Key, value: Any, shape: Shape) -> dict[str, 
         if name == "kind":
             sound[name] = kind
         elif name in bounds:
-            bound = bounds[name] if name == "step" else _within(bounds[name], key)
+            bound = bounds[name] if name in COUNTS else _within(bounds[name], key)
             if text := bound.problem(item):
                 shape.note(here, text)
             else:

@@ -4,6 +4,7 @@ A domain with `when` exists only where other searched settings have certain valu
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,6 +13,12 @@ from raycolor.problems import shown
 
 Scalar = bool | int | float | str | None
 Conditions = dict[str, Annotated[list[Scalar], Field(min_length=1)]]
+
+
+DIGITS = 4
+"""Significant digits of the points between the ends, so that they can be written down."""
+Points = Annotated[int, Field(ge=2, le=1000)] | None
+"""How many values of a range there are, ends included; None for all."""
 
 
 class FileModel(BaseModel):
@@ -37,20 +44,39 @@ class _Range(_Domain):
         return self
 
 
-class Uniform(_Range):
-    """A real number, each equally likely."""
+class _Real(_Range):
+    @model_validator(mode="after")
+    def _told_apart(self) -> "_Real":
+        points: int | None = self.points  # type: ignore[attr-defined]  # the subclasses have it
+        if points is not None:
+            values = point_values(self)  # type: ignore[arg-type]  # a domain with points
+            if any(lower >= higher for lower, higher in pairwise(values)):
+                raise ValueError(
+                    f"points {points} are so many between low {shown(self.low)} and high "  # type: ignore[attr-defined]
+                    f"{shown(self.high)} that {DIGITS} digits do not tell them apart; take fewer"  # type: ignore[attr-defined]
+                )
+        return self
+
+
+class Uniform(_Real):
+    """A real number, each equally likely; with `points`, one of so many evenly spaced numbers."""
 
     kind: Literal["uniform"]
     low: Annotated[float, Field(allow_inf_nan=False)]
     high: Annotated[float, Field(allow_inf_nan=False)]
+    points: Points = None
 
 
-class LogUniform(_Range):
-    """A positive real number, each order of magnitude equally likely."""
+class LogUniform(_Real):
+    """A positive real number, each order of magnitude equally likely.
+
+    With `points`, one of so many numbers, each the same times the last.
+    """
 
     kind: Literal["loguniform"]
     low: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     high: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    points: Points = None
 
 
 class Int(_Range):
@@ -109,11 +135,22 @@ def edges(domain: Domain) -> Sequence[Scalar]:
             assert_never(domain)
 
 
+def point_values(domain: Uniform | LogUniform) -> list[float]:
+    """List the points of a range, ascending: its ends as they are, the others of few digits."""
+    low, high, points = domain.low, domain.high, domain.points
+    assert points is not None
+    if domain.kind == "loguniform":
+        inner = [low * (high / low) ** (i / (points - 1)) for i in range(1, points - 1)]
+    else:
+        inner = [low + (high - low) * (i / (points - 1)) for i in range(1, points - 1)]
+    return [low, *(float(f"{value:.{DIGITS}g}") for value in inner), high]
+
+
 def grid_values(domain: Domain) -> Sequence[Scalar] | None:
     """Return all values of a domain, or None if they cannot be listed."""
     match domain:
         case Uniform() | LogUniform():
-            return None
+            return None if domain.points is None else point_values(domain)
         case Int():
             return range(domain.low, domain.high + 1, domain.step)
         case Choice():
@@ -127,6 +164,8 @@ def contains(domain: Domain, value: Scalar) -> bool:
     match domain:
         case Uniform() | LogUniform():
             number = isinstance(value, int | float) and not isinstance(value, bool)
+            if domain.points is not None:
+                return number and value in point_values(domain)
             return number and domain.low <= float(str(value)) <= domain.high
         case Int():
             if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
@@ -141,7 +180,7 @@ def contains(domain: Domain, value: Scalar) -> bool:
 def combinations(search: Mapping[str, Domain]) -> Iterator[dict[str, Scalar]]:
     """Yield all configurations of a grid, the last setting varying fastest."""
     if any(grid_values(domain) is None for domain in search.values()):
-        raise ValueError("a grid has choices and integers only")  # refused when the file is read
+        raise ValueError("a grid has listed values only")  # refused when the file is read
     paths = list(search)
 
     def extend(chosen: dict[str, Scalar], number: int) -> Iterator[dict[str, Scalar]]:

@@ -42,6 +42,8 @@ _YES, _NO = frozenset({"yes", "on", "y"}), frozenset({"no", "off", "n"})
 MOST_WORDS = 12
 FIRST_WORDS = 4
 """A message lists as many words; of more it names only the first."""
+COUNTS = ("points", "step")
+"""Keys of domains that say how many values there are, and not which."""
 NO_LIMIT = 2**62
 """A bound from here on guards 64-bit integers and is no rule that a reader has to know."""
 

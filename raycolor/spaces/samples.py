@@ -35,7 +35,9 @@ from raycolor.config import (
 from raycolor.spaces.domains import (
     Choice,
     Domain,
+    LogUniform,
     Scalar,
+    Uniform,
     combinations,
     contains,
     edges,
@@ -188,8 +190,10 @@ def _telling(search: Mapping[str, Domain], path: str) -> list[Scalar]:
 def _probes(path: str, domain: Domain) -> Sequence[Scalar]:
     """Return the values of a domain that can clash with other settings."""
     values = grid_values(domain)
-    if values is None or len(values) <= 3:
-        return edges(domain) if values is None else list(values)
+    if values is None or isinstance(domain, Uniform | LogUniform):
+        return edges(domain)
+    if len(values) <= 3:
+        return list(values)
     if isinstance(values, range) and (path in SPACED or len(values) > MOST_LISTED):
         return [values[0], values[1], values[-1]]
     return list(values)

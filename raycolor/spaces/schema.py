@@ -10,6 +10,7 @@ from typing import Any
 
 from raycolor.config import nested
 from raycolor.spaces.keys import (
+    COUNTS,
     KINDS,
     RESERVED,
     SHARED,
@@ -140,7 +141,7 @@ def _kind(key: Key, kind: str) -> Schema:
     for name, bound in domain_keys(kind).items():
         assert bound.numbers is not None
         numbers = bound.numbers
-        if name != "step" and key.numbers is not None:
+        if name not in COUNTS and key.numbers is not None:
             numbers = numbers.within(key.numbers)
         properties[name] = _numbers(numbers)
     needed = [name for name, bound in domain_keys(kind).items() if bound.required]

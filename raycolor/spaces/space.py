@@ -29,7 +29,8 @@ class SearcherSettings(FileModel):
 
     kind: SearcherName = "tpe"
     """`tpe`: tree-structured Parzen estimator of Optuna (Bergstra et al. 2011), multivariate and
-    grouped; `random`; `grid`: all combinations of choices and integers, one after another."""
+    grouped; `random`; `grid`: all combinations of choices, integers and points, one after
+    another."""
     startup_trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 10
     """`tpe`: random trials before the model is used."""
 
@@ -57,6 +58,12 @@ class ResourceSettings(FileModel):
     price_per_hour: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] | None = None
     """Price of an hour of one GPU, or without GPUs of one trial, in any currency; for
     `--max-cost`."""
+    share_pretraining: Annotated[bool, Field(strict=True)] = True
+    """Whether a trial takes pretraining over that another one on this data has trained, which saves
+    time and changes no result where `determinism` is exact. It is kept on each machine, in
+    `~/.cache/raycolor/stages` (or below `RAYCOLOR_CACHE`; at most 4 GiB, or `RAYCOLOR_STAGES_GIB`),
+    and on a cluster in the study's folder too. It happens where trials meet in all that acts on
+    pretraining: search such settings by choices, integers, or with `points`."""
     wait_seconds: Annotated[float, Field(gt=0, le=10**6, allow_inf_nan=False)] = 1800.0
     """On a cluster: longest time for which a machine that holds a trial is waited for."""
 

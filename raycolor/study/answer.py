@@ -3,8 +3,9 @@
 from rich.console import Console
 
 from raycolor.plan import Plan
-from raycolor.spaces.domains import Choice, Domain
+from raycolor.spaces.domains import Choice, Domain, Int
 from raycolor.study.confirmation import verdict
+from raycolor.study.evidence import Cost
 from raycolor.study.findings import Findings
 from raycolor.study.importance import LEAST_TRIALS
 from raycolor.study.live import duration
@@ -63,10 +64,22 @@ def cost_sentence(found: Findings) -> str:
     memory = ""
     if cost.peak_gpu_gib:
         memory = f", at most {cost.peak_gpu_gib:.1f} GiB of GPU memory a trial"
+    shared = " and sharing" if cost.images_inherited else ""
     return (
         f"{cost.images:,} training images, {cost.share_of_full:.0%} of what the same trials would "
-        f"have taken without pruning; {duration(cost.wall_seconds)} of search, "
+        f"have taken without pruning{shared}; {duration(cost.wall_seconds)} of search, "
         f"{duration(seconds)} of trials, of which {share:.0%} was spent on evaluation{memory}."
+        f"{' ' if cost.images_inherited else ''}{saved_sentence(cost)}"
+    )
+
+
+def saved_sentence(cost: Cost) -> str:
+    """Say what was saved by sharing pretraining; empty where nothing was."""
+    if not cost.images_inherited:
+        return ""
+    return (
+        f"{cost.images_inherited:,} images of pretraining were taken over from runs that had "
+        f"trained them, which saved {duration(cost.seconds_inherited)} of trials."
     )
 
 
@@ -77,6 +90,8 @@ def describe_domain(domain: Domain) -> str:
     else:
         text = f"{value_text(domain.low)} to {value_text(domain.high)}"
         text += ", logarithmic" if domain.kind == "loguniform" else ""
+        if not isinstance(domain, Int) and domain.points is not None:
+            text += f", one of {domain.points} values"
     if domain.when:
         conditions = "; ".join(
             f"{short_path(path)} is {' or '.join(map(value_text, values))}"

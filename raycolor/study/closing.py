@@ -15,8 +15,10 @@ from rich.text import Text
 
 from raycolor.errors import CheckpointError
 from raycolor.plan import Plan
+from raycolor.study.answer import saved_sentence
 from raycolor.study.confirmation import confirmed, verdict, winner
 from raycolor.study.engine import is_finished
+from raycolor.study.evidence import cost
 from raycolor.study.leaderboard import GRAY, Row, gray_score, rows
 from raycolor.study.live import against_gray
 from raycolor.study.naming import SHORT, short_path, trial_name
@@ -42,6 +44,8 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
         finished: whether every trial has ended; otherwise how to go on comes first.
     """
     print_leaderboard(console, state, plan)
+    if saved := saved_sentence(cost(state, plan)):
+        console.print(saved, highlight=False)
     print_commands(console, state, plan, page=plan.folder / PAGE, finished=finished)
 
 
@@ -72,6 +76,9 @@ def _table(listed: Sequence[Row], plan: Plan, *, settings: bool) -> Table:
     for path in paths:
         table.add_column(short_path(path), justify="right", no_wrap=True)
     table.add_column("images", justify="right", no_wrap=True)
+    inherits = any(row.images_inherited for row in listed)
+    if inherits:
+        table.add_column("inherited", justify="right", no_wrap=True)
     for row in listed[:ROWS]:
         style = {"reference": "yellow", "failed": "red", "pruned": "dim"}.get(row.status, "")
         table.add_row(
@@ -81,6 +88,7 @@ def _table(listed: Sequence[Row], plan: Plan, *, settings: bool) -> Table:
             f"{row.objective:.2f}" if math.isfinite(row.objective) else "",
             *(_cell(row.chosen.get(path)) for path in paths),
             f"{row.images_seen:,}",
+            *((f"{row.images_inherited:,}",) if inherits else ()),
             style="bold green" if row.rank == 1 else style,
         )
     return table

@@ -159,8 +159,12 @@ class Cost:
 
     images: int
     """Training images."""
+    images_inherited: int
+    """Further images of pretraining that were taken over from runs that had trained them."""
+    seconds_inherited: float
+    """What training and evaluating them took those runs."""
     share_of_full: float
-    """Of what the same trials would have taken without pruning, 0 to 1."""
+    """Of what the same trials would have taken without pruning and sharing, 0 to 1."""
     train_seconds: float
     evaluate_seconds: float
     """Seconds of trials, which run side by side."""
@@ -173,7 +177,7 @@ class Cost:
 def cost(state: StudyState, plan: Plan) -> Cost:
     """Add up what the trials of a study took."""
     last = [trial.last_metrics for trial in state.trials if trial.reports]
-    images = sum(trial.images_seen for trial in state.trials)
+    images = sum(trial.images_trained for trial in state.trials)
     # What waits is not saved: only a trial that has ended would have gone on without pruning.
     full = sum(
         trial.images_seen if trial.status == "open" else plan.base.budget.images
@@ -181,6 +185,8 @@ def cost(state: StudyState, plan: Plan) -> Cost:
     )
     return Cost(
         images=images,
+        images_inherited=sum(trial.images_inherited for trial in state.trials),
+        seconds_inherited=math.fsum(trial.seconds_inherited for trial in state.trials),
         share_of_full=images / full if full else 0.0,
         train_seconds=math.fsum(metrics.get("train_seconds", 0.0) for metrics in last),
         evaluate_seconds=math.fsum(metrics.get("evaluate_seconds", 0.0) for metrics in last),

@@ -2,7 +2,8 @@
 
 Networks differ in speed several times, so images are weighed by the seconds that one took with
 its backbone, or its kind where it has none, and its kind of losses, evaluation included. How many
-trials run at once follows from how much of their time passed in how much of ours.
+trials run at once follows from how much of their time passed in how much of ours. Images that a
+trial took over from another cost nothing and tell nothing; what is to come is taken to be trained.
 """
 
 from statistics import fmean
@@ -89,7 +90,7 @@ def seconds_per_image(state: StudyState, plan: Plan) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for trial in state.trials:
         system = _system(trial, plan)
-        images[system] = images.get(system, 0) + trial.images_seen
+        images[system] = images.get(system, 0) + trial.images_trained
         seconds[system] = seconds.get(system, 0.0) + trial.seconds
     return {
         system: seconds[system] / number

@@ -23,7 +23,7 @@ import numpy as np
 
 from raycolor.spaces.domains import Choice, Domain, Scalar
 from raycolor.study.naming import value_text
-from raycolor.study.suggest import derived_seed, distribution
+from raycolor.study.suggest import derived_seed, distribution, told_value
 
 LEAST_TRIALS = 8
 """With fewer trials nothing can be said."""
@@ -202,7 +202,9 @@ def _shares(
         study.add_trials(
             [
                 optuna.create_trial(
-                    params=dict(values),
+                    params={
+                        path: told_value(search[path], value) for path, value in values.items()
+                    },
                     distributions={path: distributions[path] for path in values},
                     value=float(score),
                 )

@@ -35,12 +35,19 @@ class Row:
     chosen: dict[str, Scalar]
     images_seen: int
     train_seconds: float
+    images_inherited: int = 0
+    """Of `images_seen`, those that another run had trained."""
     confirmed_mean: float | None = None
     """Mean of other seeds of its configuration; None where it was not confirmed."""
     confirmed_spread: float | None = None
     """Standard deviation of them; None with fewer than two."""
     confirmed_seeds: int = 0
     """How many have ended."""
+
+    @property
+    def images_trained(self) -> int:
+        """Of `images_seen`, those that the trial itself trained."""
+        return self.images_seen - self.images_inherited
 
 
 def rows(state: StudyState, plan: Plan) -> list[Row]:
@@ -100,6 +107,7 @@ def _row(trial: TrialState, state: StudyState, plan: Plan, seeds: Confirmed | No
         chosen=trial.chosen,
         images_seen=trial.images_seen,
         train_seconds=trial.last_metrics.get("train_seconds", 0.0),
+        images_inherited=trial.images_inherited,
         confirmed_mean=None if seeds is None else seeds.mean,
         confirmed_spread=None if seeds is None or math.isnan(seeds.spread) else seeds.spread,
         confirmed_seeds=0 if seeds is None else len(seeds.scores),
@@ -126,6 +134,8 @@ def write_csv(path: Path, table: Sequence[Row], plan: Plan) -> None:
             plan.objective,
             *paths,
             "images_seen",
+            "images_trained",
+            "images_inherited",
             "train_seconds",
             *(("confirmed_mean", "confirmed_spread", "confirmed_seeds") if confirms else ()),
         ]
@@ -140,6 +150,8 @@ def write_csv(path: Path, table: Sequence[Row], plan: Plan) -> None:
                 f"{row.objective:.6g}" if math.isfinite(row.objective) else "",
                 *(_cell(row.chosen.get(path)) for path in paths),
                 row.images_seen,
+                row.images_trained,
+                row.images_inherited,
                 f"{row.train_seconds:.1f}",
                 *(_confirmed_cells(row) if confirms else ()),
             ]

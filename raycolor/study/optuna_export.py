@@ -20,6 +20,7 @@ from urllib.parse import quote
 from raycolor.errors import CheckpointError
 from raycolor.files import replacing
 from raycolor.plan import Plan
+from raycolor.spaces.domains import Domain, LogUniform, Uniform
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Ask, Fault, Record, Reported
 from raycolor.study.state import StudyState, TrialState, fold
@@ -150,7 +151,7 @@ def _told(
         state=told_state,
         value=trial.best(plan.objective) if told_state == Told.COMPLETE else None,
         params=dict(trial.chosen),
-        distributions={path: distribution(plan.space.search[path]) for path in trial.chosen},
+        distributions={path: _distribution(plan.space.search[path]) for path in trial.chosen},
         intermediate_values={
             report.images_seen: report.metrics[plan.objective]
             for report in trial.reports
@@ -165,6 +166,13 @@ def _told(
         assert ended is not None, "what has ended has reported or failed"
         frozen.datetime_complete = datetime.fromtimestamp(ended)
     return frozen
+
+
+def _distribution(domain: Domain) -> "optuna.distributions.BaseDistribution":
+    """Say which values a domain has; of points their range, in which people know the values."""
+    if isinstance(domain, Uniform | LogUniform):
+        domain = domain.model_copy(update={"points": None})
+    return distribution(domain)
 
 
 def _attributes(trial: TrialState) -> dict[str, Any]:

@@ -82,6 +82,28 @@ class TrialState:
         """Whether it failed because a whole GPU had too little memory for it."""
         return self.status == "failed" and any(f.cause == "memory" for f in self.faults[-1:])
 
+    @property
+    def images_inherited(self) -> int:
+        """Training images that another run had trained."""
+        return int(self._last("images_inherited"))
+
+    @property
+    def images_trained(self) -> int:
+        """Training images of its own."""
+        return self.images_seen - self.images_inherited
+
+    @property
+    def seconds_inherited(self) -> float:
+        """Seconds of training and evaluation that these images took the other run."""
+        return self._last("seconds_inherited")
+
+    def _last(self, metric: str) -> float:
+        """Return a metric that only adds up; a diverging report, or an old study, has none."""
+        for report in reversed(self.reports):
+            if metric in report.metrics:
+                return report.metrics[metric]
+        return 0.0
+
     def best(self, objective: str) -> float:
         """Lowest value of the objective; infinite before the first report."""
         values = [report.metrics.get(objective, math.nan) for report in self.reports]

@@ -21,6 +21,7 @@ from raycolor.spaces.domains import (
     Uniform,
     combinations,
     exists,
+    point_values,
 )
 from raycolor.spaces.space import Space
 from raycolor.study.state import TrialState
@@ -127,7 +128,7 @@ def _told(
     return create_trial(
         state=state,
         value=best if state == Told.COMPLETE else None,
-        params=dict(trial.chosen),
+        params={path: told_value(search[path], value) for path, value in trial.chosen.items()},
         distributions={path: distribution(search[path]) for path in trial.chosen},
         intermediate_values=values,
     )
@@ -135,6 +136,8 @@ def _told(
 
 def _drawn(trial: "optuna.Trial", path: str, domain: Domain) -> Scalar:
     match domain:
+        case Uniform() | LogUniform() if domain.points is not None:
+            return point_values(domain)[trial.suggest_int(path, 0, domain.points - 1)]
         case Uniform():
             return trial.suggest_float(path, domain.low, domain.high)
         case LogUniform():
@@ -147,11 +150,21 @@ def _drawn(trial: "optuna.Trial", path: str, domain: Domain) -> Scalar:
             assert_never(domain)
 
 
+def told_value(domain: Domain, value: Scalar) -> Scalar:
+    """Return a value as `distribution` has it: of points, the place among them."""
+    if isinstance(domain, Uniform | LogUniform) and domain.points is not None:
+        return point_values(domain).index(float(str(value)))
+    return value
+
+
 def distribution(domain: Domain) -> "optuna.distributions.BaseDistribution":
     """Say in Optuna's terms which values a domain has."""
     from optuna import distributions
 
     match domain:
+        case Uniform() | LogUniform() if domain.points is not None:
+            # Of their order, so that neighbours tell of each other.
+            return distributions.IntDistribution(0, domain.points - 1)
         case Uniform():
             return distributions.FloatDistribution(domain.low, domain.high)
         case LogUniform():

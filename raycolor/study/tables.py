@@ -27,6 +27,8 @@ def write_trials(path: Path, table: Sequence[Row], plan: Plan) -> None:
                 "reason": row.reason,
                 plan.objective: row.objective,
                 "images_seen": row.images_seen,
+                "images_trained": row.images_trained,
+                "images_inherited": row.images_inherited,
                 "train_seconds": row.train_seconds,
                 "confirmed_mean": row.confirmed_mean,
                 "confirmed_spread": row.confirmed_spread,

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 import numpy as np
@@ -12,10 +12,14 @@ import numpy as np
 from raycolor.metrics.weights import extractor_content
 from raycolor.plan import BUILT_IN, Plan
 from raycolor.remote.address import below
+from raycolor.remote.bucket import Bucket
+from raycolor.remote.stage_files import FOLDER, StageFiles
+from raycolor.storage import Patience, StorageError
 from raycolor.study.configs import config_of
 from raycolor.study.engine import Engine, needs_test
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Ending
+from raycolor.study.sharing import can_be_met
 from raycolor.study.spending import gpus_alone
 from raycolor.study.state import TrialState
 from raycolor.tuning.connection import connected
@@ -109,6 +113,8 @@ def run_study(
                 threads=shares.cpus,
                 gpus=gpus_alone(shares.gpus) if trial.alone else shares.gpus,
                 alone=trial.alone,
+                share_pretraining=plan.space.study.resources.share_pretraining,
+                publish_pretraining=can_be_met(trial, plan),
                 silence_seconds=plan.space.study.guards.silence_seconds,
             )
 
@@ -156,7 +162,14 @@ def run_study(
                 weights=_shared(weights) if weights else None,
             )
             engine.note_test(scores)
-        return "finished" if engine.finished else dispatcher.stopped_by or "interrupted"
+        if not engine.finished:
+            return dispatcher.stopped_by or "interrupted"
+        if plan.address is not None:
+            # Nobody needs it there any more; what cannot be removed harms nobody.
+            with suppress(StorageError):
+                place = Bucket(below(folder_address(plan), FOLDER), patience=Patience(()))
+                StageFiles(place, most_bytes=0).clear()
+        return "finished"
 
 
 def _name_of(trial: object) -> str:

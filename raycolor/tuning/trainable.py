@@ -18,15 +18,17 @@ from ray import tune
 
 from raycolor.errors import Diverged
 from raycolor.metrics.weights import take_extractor
-from raycolor.remote.address import mirror_of
+from raycolor.remote.address import below, mirror_of
 from raycolor.remote.bucket import Bucket
+from raycolor.remote.stage_files import FOLDER, StageFiles
 from raycolor.remote.trial_files import TrialFiles
-from raycolor.storage import StorageError, is_of_storage, refusal
+from raycolor.storage import Patience, StorageError, is_of_storage, refusal
 from raycolor.tuning.memory import is_out_of_memory, keep_to_share, release, shortage
 from raycolor.tuning.probe import look
 
 if TYPE_CHECKING:
     from raycolor.evaluation import Evaluators
+    from raycolor.stages.store import StageStore
     from raycolor.trial import Report
 
 
@@ -60,6 +62,10 @@ class Assignment:
     """A share of one where it is not whole."""
     alone: bool
     """It ran out of GPU memory before, and has `gpus` for itself in a process of its own."""
+    share_pretraining: bool
+    """Whether it takes pretraining over from others and publishes its own."""
+    publish_pretraining: bool
+    """Whether others may come to want it."""
     silence_seconds: float | None
     """Longest time of a step; a process that takes longer hangs and ends itself. None for ever."""
 
@@ -241,4 +247,25 @@ def _reports(
         saved=None if files is None else files.push,
         weights=weights,
         evaluators=_evaluators(),
+        stages=_stages(assignment.study, publishes=assignment.publish_pretraining)
+        if assignment.share_pretraining
+        else None,
     )
+
+
+@cache
+def _stages(study: str | None, *, publishes: bool) -> "StageStore":
+    """Open the pretraining that others published, once for all trials of this process.
+
+    Args:
+        study: the study's folder as an address, where other machines work on it too.
+        publishes: whether trials add to it.
+    """
+    from raycolor.stages.store import StageStore, most_bytes, stages_folder
+
+    most, shared = most_bytes(), None
+    if study is not None and most:
+        # One machine alone finds in its own folder all that there is.
+        bucket = Bucket(below(study, FOLDER), patience=Patience(()))
+        shared = StageFiles(bucket, most_bytes=most)
+    return StageStore(stages_folder(), most_bytes=most, shared=shared, publishes=publishes)

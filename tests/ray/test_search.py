@@ -38,7 +38,14 @@ TINY: dict[str, Scalar] = {
     "pretraining.images": 64,
     "study.resources.cpus": 1,
 }
-MEASURED = {"images_per_second", "train_seconds", "evaluate_seconds", "checkpoint_seconds"}
+MEASURED = {
+    "images_per_second",
+    "images_inherited",
+    "seconds_inherited",
+    "train_seconds",
+    "evaluate_seconds",
+    "checkpoint_seconds",
+}
 """Metrics that differ from run to run."""
 TRIALS = 4
 

@@ -19,7 +19,7 @@ from tests.ray.test_search import TINY, run
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 SETTINGS: dict[str, Scalar] = {**TINY, "budget.images": 160}
-MEASURED = ("_seconds", "_per_second", "_gib")
+MEASURED = ("_seconds", "_per_second", "_gib", "_inherited")
 """Endings of metrics that differ from run to run."""
 OBJECTIVE = "fd_efficientnet_lite0_best"
 

@@ -16,6 +16,7 @@ from raycolor.coloring.colorizer import load_colorizer
 from raycolor.config import TrialConfig
 from raycolor.crops import training_batch
 from raycolor.data import PreparedData
+from raycolor.network_state import tensors_of
 from raycolor.networks.answers import Painter, read_answer
 from raycolor.networks.build import build_discriminator, build_generator
 from raycolor.run_folder import Progress
@@ -157,7 +158,7 @@ def train(
 
 def state(networks: Networks) -> dict[str, Tensor]:
     """Everything of a run that a checkpoint holds."""
-    return {name: value.clone() for name, value in run_folder._tensors(networks).items()}
+    return {name: value.clone() for name, value in tensors_of(networks).items()}
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from raycolor.config import TrialConfig
 from raycolor.crops import training_batch
 from raycolor.data import PreparedData
 from raycolor.errors import CheckpointError
+from raycolor.network_state import tensors_of
 from raycolor.run_folder import CHECKPOINT, PREVIOUS, Progress, identity, remove_superseded
 from raycolor.steps import Networks, adversarial_step, build_networks, pretraining_step
 from raycolor.storage import Patience
@@ -48,7 +49,7 @@ def trained(config: TrialConfig, rgb_u8: Tensor, *, steps: int = 3) -> Networks:
 
 
 def all_state(networks: Networks) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in run_folder._tensors(networks).items()}
+    return {name: value.clone() for name, value in tensors_of(networks).items()}
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:

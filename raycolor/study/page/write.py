@@ -170,6 +170,7 @@ def _board_row(row: Row, found: Findings, pictures: dict[int, Strips]) -> dict[s
         "objective": f"{row.objective:.2f}" if finite else "",
         "under": under,
         "images": row.images_seen,
+        "inherited": row.images_inherited,
         "seconds": row.train_seconds,
         "chosen": {path: value_text(value) for path, value in row.chosen.items()},
         "uri": None if strip is None else strip.predicted,

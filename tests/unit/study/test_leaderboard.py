@@ -95,6 +95,8 @@ def test_the_file(tmp_path: Path, plan: Plan, told: Told) -> None:
         "pretraining.images",
         "pretraining.learning_rate",
         "images_seen",
+        "images_trained",
+        "images_inherited",
         "train_seconds",
     ]
     assert list(lines[0].values()) == [
@@ -109,6 +111,8 @@ def test_the_file(tmp_path: Path, plan: Plan, told: Told) -> None:
         "48",
         "0.00123457",
         "144",
+        "144",
+        "0",
         "7.2",
     ]
     gray = lines[3]

@@ -42,6 +42,8 @@ def test_one_row_a_trial_and_one_of_gray(tmp_path: Path, plan: Plan, told: Told)
         "reason": "between rungs",
         OBJECTIVE: 65.0,
         "images_seen": 32,
+        "images_trained": 32,
+        "images_inherited": 0,
         "train_seconds": 32 / 20,
         "confirmed_mean": None,
         "confirmed_spread": None,
