@@ -1,10 +1,18 @@
-"""Images a second of a training step and of the input pipeline.
+"""Images a second of the training steps, alone or beside another code's.
 
-    python benchmarks/step.py [--threads 2] [--seconds 3] [--out step.json]
+    python benchmarks/step.py [--threads 2] [--seconds 3] [--out step.json] [--quick]
+    python benchmarks/step.py --reference ~/Deep-Learning [--rounds 3]
 
 Sizes, backbones and precisions are measured side by side in one run, round after round, so that a
-noisy machine disturbs all alike; the ratios are what counts. The output is JSON with hardware and
-versions.
+noisy machine disturbs all alike; the ratios are what counts.
+
+With `--reference` the step of the baseline of pix2pix_256.yaml, 256 pixels and batches of 16, takes
+turns with that of the tutorial "Image Colorization with U-Net and GAN", which has the same
+networks. Its code is read from a checkout of github.com/moein-shariatnia/Deep-Learning and run as
+it is. Each round measures the rate of matrix products too, the floor of a step. Besides the clock
+there is the processor's time: with one thread it stays comparable where others use the same cores.
+
+The output is a table, and JSON with hardware and versions.
 """
 
 import argparse
@@ -13,17 +21,22 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from reference import CheckoutError, reference_step
+from torch.utils.flop_counter import FlopCounterMode
 
+from raycolor import color
 from raycolor.config import TrialConfig, nested
 from raycolor.crops import training_batch
 from raycolor.data import PHOTOS, open_prepared
 from raycolor.environment import describe_environment
-from raycolor.steps import adversarial_step, build_networks, pretraining_step
+from raycolor.spaces.file import find_space, load_space
+from raycolor.steps import Networks, adversarial_step, build_networks, pretraining_step
 
-ROUNDS = 3
 CASES = [
     {"data.size": size, "generator.backbone": backbone, "precision": precision}
     for size in (32, 64, 96)
@@ -39,13 +52,34 @@ SHARED = {
     "budget.report_every": 512,
     "budget.images": 512,
 }
+REFERENCE = "tutorial, float32"
+OURS = {name: f"raycolor, {name}" for name in ("float32", "bfloat16")}
+PRODUCTS = {name: f"matrix products, {name}" for name in ("float32", "bfloat16")}
+SIDE = {"cpu": 2048, "cuda": 8192}
+"""Of the matrices that are multiplied."""
+
+
+def device_of_steps() -> torch.device:
+    """Where steps are measured."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def waiting(work: Callable[[int], object]) -> Callable[[int], None]:
+    """Have `work` end when the device has done it."""
+
+    def run(call: int) -> None:
+        work(call)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    return run
 
 
 def speed(work: Callable[[int], None], images: int, seconds: float) -> float:
     """Images a second of `work`, which takes the number of its call."""
     work(0)  # the first call allocates
     started, calls = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
+    while calls == 0 or time.perf_counter() - started < seconds:
         calls += 1
         work(calls)
     return images * calls / (time.perf_counter() - started)
@@ -54,7 +88,7 @@ def speed(work: Callable[[int], None], images: int, seconds: float) -> float:
 def measure(case: dict[str, int | str], seconds: float) -> dict[str, float]:
     """Measure the input pipeline and both steps of one case."""
     config = TrialConfig.model_validate(nested({**SHARED, **case}))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of_steps()
     pictures = open_prepared(PHOTOS).pictures("train")
     networks = build_networks(config, device)
     batch = config.budget.batch_size
@@ -70,46 +104,172 @@ def measure(case: dict[str, int | str], seconds: float) -> dict[str, float]:
         "pretraining_step": lambda _: pretraining_step(networks, config, rgb_u8),
         "adversarial_step": lambda _: adversarial_step(networks, config, rgb_u8),
     }
-
-    def waiting(work: Callable[[int], object]) -> Callable[[int], None]:
-        def run(call: int) -> None:
-            work(call)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-
-        return run
-
     return {name: speed(waiting(work), batch, seconds) for name, work in works.items()}
 
 
+def own_cases(rounds: int, seconds: float, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measure cases in rounds and return medians."""
+    found: list[list[dict[str, float]]] = []
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        found.append([measure(case, seconds) for case in cases])
+    results = []
+    for index, case in enumerate(cases):
+        names = found[0][index]
+        medians = {n: round(statistics.median(r[index][n] for r in found), 1) for n in names}
+        results.append({**case, "images_per_second": medians})
+    return results
+
+
+def pix2pix(precision: str, *, quick: bool) -> TrialConfig:
+    """Return the baseline of pix2pix_256.yaml; a quick one has narrow networks."""
+    space = load_space(find_space("pix2pix_256"))
+    chosen = {**space.baseline, "precision": precision}
+    if quick:
+        chosen |= {"generator.width": 4, "discriminator.width": 4}
+    return space.config(chosen)
+
+
+def gigaflops_an_image(*, quick: bool) -> float:
+    """Count the products and sums of the convolutions of one step, forwards and backwards."""
+    config = pix2pix("float32", quick=quick)
+    networks = build_networks(config, torch.device("cpu"))
+    rgb_u8 = torch.zeros(1, 3, config.data.size, config.data.size, dtype=torch.uint8)
+    with FlopCounterMode(display=False) as counter:
+        adversarial_step(networks, config, rgb_u8)
+    total: int = counter.get_total_flops()
+    return total / 1e9
+
+
+def turns(path: Path, batch: int, *, quick: bool) -> dict[str, Callable[[int], object]]:
+    """Return what takes turns: the tutorial's step, ours, and matrix products."""
+    device = device_of_steps()
+    size = pix2pix("float32", quick=quick).data.size
+    generator = torch.Generator().manual_seed(0)
+    rgb_u8 = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
+    rgb_u8 = rgb_u8.to(device)
+    theirs = reference_step(path)
+    # Its data set converts colours outside the step; ours does it inside.
+    unit = color.rgb_to_unit(rgb_u8)
+    works: dict[str, Callable[[int], object]] = {REFERENCE: lambda _: theirs(*unit)}
+    for name in OURS:
+        config = pix2pix(name, quick=quick)
+        networks = build_networks(config, device)
+        matrix = torch.randn(SIDE[device.type], SIDE[device.type], device=device)
+        matrix = matrix.to(getattr(torch, name))
+        works[OURS[name]] = partial(own_step, networks, config, rgb_u8)
+        works[PRODUCTS[name]] = partial(squared, matrix)
+    return works
+
+
+def own_step(networks: Networks, config: TrialConfig, rgb_u8: torch.Tensor, _call: int) -> None:
+    """Take a step of ours."""
+    adversarial_step(networks, config, rgb_u8)
+
+
+def squared(matrix: torch.Tensor, _call: int) -> torch.Tensor:
+    """Multiply a matrix with itself."""
+    return matrix @ matrix
+
+
+def beside_reference(path: Path, *, rounds: int, seconds: float, quick: bool) -> dict[str, Any]:
+    """Let the steps take turns and return medians, ratios and shares of the matrix rate."""
+    batch = 2 if quick else 16
+    works = {name: waiting(work) for name, work in turns(path, batch, quick=quick).items()}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for number in range(rounds + 1):
+        print(f"round {number} of {rounds}", file=sys.stderr)
+        for name, work in works.items():
+            times = timed(work, 0.0 if number == 0 else seconds)
+            if number:  # the first round allocates
+                found[name].append(times)
+    gigaflops = gigaflops_an_image(quick=quick)
+    product = 2 * SIDE[device_of_steps().type] ** 3 / 1e9
+    results = []
+    for name in (REFERENCE, *OURS.values()):
+        precision = "bfloat16" if name == OURS["bfloat16"] else "float32"
+        row: dict[str, Any] = {"step": name}
+        for clock, label in enumerate(("seconds", "processor_seconds")):
+            mine, theirs, best = (
+                [times[clock] for times in found[key]]
+                for key in (name, REFERENCE, PRODUCTS[precision])
+            )
+            rates = zip(mine, best, strict=True)
+            row[label] = round(statistics.median(mine), 3)
+            row[f"times_tutorial_by_{label}"] = round(
+                statistics.median(b / a for a, b in zip(mine, theirs, strict=True)), 2
+            )
+            row[f"share_of_matrix_rate_by_{label}"] = round(
+                statistics.median(gigaflops * batch / a / (product / b) for a, b in rates), 3
+            )
+        results.append(row)
+    return {
+        "gigaflops_an_image": round(gigaflops, 1),
+        "matrix_gigaflops_per_second": {
+            name: round(product / statistics.median(times[0] for times in found[key]), 1)
+            for name, key in PRODUCTS.items()
+        },
+        "batch_size": batch,
+        "results": results,
+    }
+
+
+def timed(work: Callable[[int], None], seconds: float) -> tuple[float, float]:
+    """Return seconds of one call, by the clock and of the processor."""
+    clock, processor, calls = time.perf_counter(), time.process_time(), 0
+    while calls == 0 or time.perf_counter() - clock < seconds:
+        work(calls)
+        calls += 1
+    return (time.perf_counter() - clock) / calls, (time.process_time() - processor) / calls
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Write the results as Markdown."""
+    rows = [{**row, **row.get("images_per_second", {})} for row in results]
+    for row in rows:
+        row.pop("images_per_second", None)
+    lines = ["| " + " | ".join(name.replace("_", " ") for name in rows[0]) + " |"]
+    lines.append("| " + " | ".join("---" for _ in rows[0]) + " |")
+    lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Measure all cases in rounds and write medians."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure in rounds and write medians."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0, help="least, for each measurement")
+    parser.add_argument("--reference", type=Path, help="checkout of the tutorial's repository")
+    parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
     parser.add_argument("--out", type=Path, help="JSON file; stdout if not given")
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
-    rounds: list[list[dict[str, float]]] = []
-    for number in range(ROUNDS):
-        print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
-        rounds.append([measure(case, flags.seconds) for case in CASES])
-    results = []
-    for index, case in enumerate(CASES):
-        names = rounds[0][index]
-        medians = {n: round(statistics.median(r[index][n] for r in rounds), 1) for n in names}
-        results.append({**case, "images_per_second": medians})
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    rounds, seconds = (1, 0.0) if flags.quick else (flags.rounds, flags.seconds)
+    about: dict[str, Any]
+    if flags.reference:
+        try:
+            about = beside_reference(
+                flags.reference, rounds=rounds, seconds=seconds, quick=flags.quick
+            )
+        except CheckoutError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+    else:
+        cases = CASES[:1] if flags.quick else CASES
+        about = {"shared": SHARED, "results": own_cases(rounds, seconds, cases)}
     text = json.dumps(
         {
             "environment": describe_environment(),
-            "gpu": gpu,
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             "threads": flags.threads,
-            "shared": SHARED,
-            "results": results,
+            "rounds": rounds,
+            "quick": flags.quick,
+            **about,
         },
         indent=2,
     )
+    print(table(about["results"]), file=sys.stderr if flags.out is None else sys.stdout)
     if flags.out:
         flags.out.write_text(text + "\n", encoding="utf-8")
     else:

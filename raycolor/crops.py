@@ -1,10 +1,15 @@
 """Crops of prepared pictures: random ones for training, fixed ones for evaluation.
 
-A batch is a gather from the memory map without decoding. Axis letters: b batch, h height, w width.
+A batch is a gather without decoding, from the memory map, or on a GPU whose memory holds the
+pictures too. They are kept as uint8 sRGB: exact, a quarter of Lab in float32, and crops are resized
+as pixels, so that Lab of a crop is not a crop of Lab. Axis letters: b batch, n pictures, s their
+side, h height, w width.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,9 +20,12 @@ from torch import Tensor
 from raycolor.config import DataConfig
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import DataError
+from raycolor.squares import cut_squares, shrink
 
 CROP_STEPS = 3
 """Random crops take one of this many sizes, from the smallest to the whole picture."""
+COPIED_AT_ONCE = 256
+"""Pictures that are copied to a device in one go."""
 
 
 def check_size(config: DataConfig, data: PreparedData) -> None:
@@ -45,42 +53,164 @@ def crop_sides(config: DataConfig, stored: int) -> tuple[int, ...]:
     return tuple(sorted({round(smallest * ratio**step) for step in range(CROP_STEPS)}))
 
 
-def training_batch(
-    pictures: Pictures, config: DataConfig, *, seed: int, images_seen: int, batch_size: int
-) -> UInt8[Tensor, "b 3 h w"]:
-    """Return the batch that comes after `images_seen` images: shuffled, cropped and flipped.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """Which squares of which pictures a training batch is made of; a value for each crop."""
+
+    indices: np.ndarray
+    """Of the pictures, from 0."""
+    sides: np.ndarray
+    """Of the squares, in stored pixels; each is one of `crop_sides`."""
+    tops: np.ndarray
+    """First row of the square."""
+    lefts: np.ndarray
+    """First column of the square."""
+    mirrored: np.ndarray
+    """Whether it is mirrored afterwards."""
+
+
+def draw_crops(
+    number: int, stored: int, config: DataConfig, *, seed: int, images_seen: int, batch_size: int
+) -> Draws:
+    """Draw the crops of the batch that comes after `images_seen` images.
 
     A pure function of its arguments, so that a resumed run repeats it. Each epoch goes through a
     permutation of its own, drawn from (seed, epoch).
 
-    Returns:
-        sRGB pixels on the CPU, `config.size` high and wide.
+    Args:
+        number: of pictures.
+        stored: their side in pixels.
+        config: size and smallest side of the crops, and whether half of them are mirrored.
+        seed: of the run.
+        images_seen: before the batch.
+        batch_size: how many crops.
     """
-    number = len(pictures)
     positions = np.arange(images_seen, images_seen + batch_size)
     epochs = positions // number
     indices = np.empty(batch_size, dtype=np.int64)
     for epoch in np.unique(epochs):
-        order = np.random.default_rng([seed, 0, int(epoch)]).permutation(number)
         chosen = epochs == epoch
-        indices[chosen] = order[positions[chosen] % number]
+        indices[chosen] = _order(seed, int(epoch), number)[positions[chosen] % number]
     rng = np.random.default_rng([seed, 1, images_seen])
+    sides = rng.choice(crop_sides(config, stored), size=batch_size)
+    corner = np.floor(rng.random((batch_size, 2)) * (stored - sides[:, None] + 1)).astype(np.int64)
+    mirrored = rng.random(batch_size) < 0.5
+    return Draws(
+        indices=indices,
+        sides=sides,
+        tops=corner[:, 0],
+        lefts=corner[:, 1],
+        mirrored=mirrored & config.flip,
+    )
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, number: int) -> np.ndarray:
+    """Draw an epoch's order of pictures; kept, since a permutation costs more than a small batch.
+
+    Two epochs meet in a batch, and pretraining has a seed of its own.
+    """
+    order = np.random.default_rng([seed, 0, epoch]).permutation(number)
+    order.flags.writeable = False
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentPictures:
+    """One split in a device's memory."""
+
+    pixels: UInt8[Tensor, "n s s 3"]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def resident(pictures: Pictures, device: torch.device) -> ResidentPictures:
+    """Copy a split to a device, some pictures at a time."""
+    pixels = torch.empty(pictures.pixels.shape, dtype=torch.uint8, device=device)
+    for begin in range(0, len(pictures), COPIED_AT_ONCE):
+        # A copy, since torch takes no memory that cannot be written to.
+        some = torch.from_numpy(pictures.pixels[begin : begin + COPIED_AT_ONCE].copy())
+        pixels[begin : begin + COPIED_AT_ONCE] = some
+    return ResidentPictures(pixels)
+
+
+def nearest_to(device: torch.device, pictures: Pictures) -> Pictures | ResidentPictures:
+    """Put a split where its batches are cut fastest; where that is changes none of their bits.
+
+    Args:
+        device: that trains. A GPU takes the pictures if they need no more than an eighth of what
+            is free of its memory; elsewhere they are in memory already.
+        pictures: the split.
+    """
+    if device.type != "cuda":
+        return pictures
+    free, _ = torch.cuda.mem_get_info(device)
+    return resident(pictures, device) if pictures.pixels.nbytes <= free // 8 else pictures
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Move a tensor to a device; a GPU takes it while this process goes on."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def training_batch(
+    pictures: Pictures | ResidentPictures,
+    config: DataConfig,
+    *,
+    seed: int,
+    images_seen: int,
+    batch_size: int,
+) -> UInt8[Tensor, "b 3 h w"]:
+    """Return the batch that comes after `images_seen` images: shuffled, cropped and mirrored.
+
+    Returns:
+        sRGB pixels, `config.size` high and wide, on the device where the pictures lie. A pixel's
+        channels lie side by side (channels last), as they are stored: to take them apart costs
+        more than all the rest.
+    """
     stored = pictures.pixels.shape[1]
-    sides = crop_sides(config, stored)
-    side = rng.choice(sides, size=batch_size)
-    corner = rng.random((batch_size, 2))
-    flip = rng.random(batch_size) < 0.5
-    batch = torch.empty((batch_size, 3, config.size, config.size), dtype=torch.uint8)
-    for current in sides:
-        rows = np.flatnonzero(side == current)
-        if not len(rows):
-            continue
-        tops, lefts = np.floor(corner[rows] * (stored - current + 1)).astype(int).T
-        batch[torch.from_numpy(rows)] = _cut(pictures, indices[rows], tops, lefts, current, config)
-    if config.flip:
-        mirrored = torch.from_numpy(np.flatnonzero(flip))
-        batch[mirrored] = batch[mirrored].flip(-1)
-    return batch
+    draws = draw_crops(
+        len(pictures), stored, config, seed=seed, images_seen=images_seen, batch_size=batch_size
+    )
+    if isinstance(pictures, ResidentPictures):
+        return _cut_resident(pictures, draws, config.size)
+    parts = []
+    for side in np.unique(draws.sides):
+        rows = np.flatnonzero(draws.sides == side)
+        indices, tops, lefts = draws.indices[rows], draws.tops[rows], draws.lefts[rows]
+        squares = _squares(pictures, indices, tops, lefts, int(side))
+        parts.append((rows, _resize(squares, config.size)))
+    if len(parts) == 1:
+        ((_, rgb_u8),) = parts
+    else:
+        batch = np.empty((batch_size, config.size, config.size, 3), dtype=np.uint8)
+        for rows, part in parts:
+            batch[rows] = part.permute(0, 2, 3, 1).numpy()
+        rgb_u8 = torch.from_numpy(batch).permute(0, 3, 1, 2)
+    # One by one: to gather the mirrored ones and put them back takes five times as long.
+    for row in np.flatnonzero(draws.mirrored):
+        rgb_u8[row : row + 1] = rgb_u8[row : row + 1].flip(-1)
+    return rgb_u8
+
+
+def _cut_resident(pictures: ResidentPictures, draws: Draws, size: int) -> Tensor:
+    """Cut a batch on the device where the pictures lie, which is told all of it at once."""
+    order = np.argsort(draws.sides, kind="stable")
+    told = np.stack([draws.indices, draws.tops, draws.lefts, draws.mirrored])[:, order]
+    packed = torch.from_numpy(np.concatenate([told, np.argsort(order)[None]]))
+    indices, tops, lefts, mirrored, places = sent(packed, pictures.pixels.device)
+    parts = []
+    for side in np.unique(draws.sides):
+        begin, end = np.searchsorted(draws.sides[order], [side, side + 1]).tolist()
+        of = slice(begin, end)
+        squares = cut_squares(pictures.pixels, indices[of], tops[of], lefts[of], int(side))
+        parts.append(shrink(squares, size))
+    batch = torch.cat(parts)
+    batch = torch.where(mirrored[:, None, None, None] == 1, batch.flip(2), batch)
+    return batch.index_select(0, places).permute(0, 3, 1, 2)
 
 
 def fixed_crops(
@@ -149,13 +279,30 @@ def _cut(
     config: DataConfig,
 ) -> Tensor:
     """Cut squares of one side and resize them, with antialiasing, to `config.size`."""
-    cut = np.stack(
+    rgb_u8 = _resize(_squares(pictures, indices, tops, lefts, side), config.size)
+    return rgb_u8.contiguous() if side == config.size else rgb_u8
+
+
+def _squares(
+    pictures: Pictures, indices: np.ndarray, tops: np.ndarray, lefts: np.ndarray, side: int
+) -> np.ndarray:
+    """Copy squares of one side, as they are stored: (b, side, side, 3)."""
+    if side == pictures.pixels.shape[1]:
+        squares = np.empty((len(indices), side, side, 3), dtype=np.uint8)
+        # Clipping never comes into it; the default would make a second copy.
+        np.take(pictures.pixels, indices, axis=0, out=squares, mode="clip")
+        return squares
+    return np.stack(
         [
             pictures.pixels[index, top : top + side, left : left + side]
             for index, top, left in zip(indices, tops, lefts, strict=True)
         ]
     )
-    rgb_u8 = torch.from_numpy(cut).permute(0, 3, 1, 2)
-    if side == config.size:
-        return rgb_u8.contiguous()
-    return F.interpolate(rgb_u8, size=(config.size, config.size), mode="bilinear", antialias=True)
+
+
+def _resize(squares: np.ndarray, size: int) -> Tensor:
+    """Resize squares with antialiasing; "b 3 h w", channels last."""
+    rgb_u8 = torch.from_numpy(squares).permute(0, 3, 1, 2)
+    if squares.shape[1] == size:
+        return rgb_u8
+    return F.interpolate(rgb_u8, size=(size, size), mode="bilinear", antialias=True)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from raycolor import run_folder
 from raycolor.config import TrialConfig, classifies, has_game
-from raycolor.crops import check_size, training_batch
+from raycolor.crops import ResidentPictures, check_size, nearest_to, sent, training_batch
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import Diverged
 from raycolor.evaluation import Evaluation, Evaluators
@@ -117,7 +117,8 @@ def train(
     prefix = Prefix(stages, config, networks, prepared, device) if stages else None
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
-    run = _Run(config, networks, progress, prepared.pictures("train"), device)
+    source = nearest_to(device, prepared.pictures("train"))
+    run = _Run(config, networks, progress, source, device)
     evaluators = evaluators or Evaluators()
     evaluator = evaluators.of(config, prepared, device=device, cache=cache)
 
@@ -175,6 +176,10 @@ def _set_determinism(config: TrialConfig) -> None:
         # cuBLAS reads it when CUDA starts; without it deterministic matrix products are refused.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(exact)
+    # torch would write NaN into all new memory, so that what is read too soon gives the same bits.
+    # Nothing here does (a test of the steps looks), and it costs time in every layer.
+    # A module's property, which its stub does not know.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not exact
 
 
@@ -186,7 +191,7 @@ class _Run:
         config: TrialConfig,
         networks: Networks,
         progress: Progress,
-        source: Pictures,
+        source: Pictures | ResidentPictures,
         device: torch.device,
     ) -> None:
         self.config = config
@@ -240,13 +245,14 @@ class _Run:
         config, seen = self.config, self.progress.images_seen
         pretraining = seen < config.pretraining.images
         seed = config.pretraining.seed if pretraining else config.seed
-        rgb_u8 = training_batch(
+        batch = training_batch(
             self.source,
             config.data,
             seed=seed,
             images_seen=seen,
             batch_size=config.budget.batch_size,
-        ).to(self.device)
+        )
+        rgb_u8 = sent(batch, self.device)
         seed_draws(seed, STEP, seen)
         prepare_generator(self.networks, config, seen)
         if not pretraining:

@@ -5,8 +5,18 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raycolor import crops
 from raycolor.config import DataConfig
-from raycolor.crops import check_size, crop_sides, fixed_crops, training_batch
+from raycolor.crops import (
+    check_size,
+    crop_sides,
+    draw_crops,
+    fixed_crops,
+    nearest_to,
+    resident,
+    sent,
+    training_batch,
+)
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import DataError
 
@@ -157,6 +167,87 @@ def test_whole_pictures_of_the_networks_size_are_left_as_they_are() -> None:
     assert found == {
         np.ascontiguousarray(picture.transpose(2, 0, 1)).tobytes() for picture in pictures.pixels
     }
+
+
+@pytest.mark.parametrize("smallest", [0.3, 1.0])
+def test_batch_is_its_crops_one_by_one(smallest: float) -> None:
+    pictures, config = noise(10, 40), DataConfig(size=16, smallest_crop=smallest)
+    at = {"seed": 3, "images_seen": 48, "batch_size": 32}
+    batch = training_batch(pictures, config, **at)
+    draws = draw_crops(10, 40, config, **at)
+    assert 5 < draws.mirrored.sum() < 27
+    assert set(draws.sides) == set(crop_sides(config, 40))
+    for crop, index, side, top, left, mirrored in zip(
+        batch, draws.indices, draws.sides, draws.tops, draws.lefts, draws.mirrored, strict=True
+    ):
+        square = pictures.pixels[index, top : top + side, left : left + side]
+        rgb_u8 = torch.from_numpy(square.copy()).permute(2, 0, 1)[None]
+        rgb_u8 = F.interpolate(rgb_u8, size=(16, 16), mode="bilinear", antialias=True)
+        assert torch.equal(crop, rgb_u8[0].flip(-1) if mirrored else rgb_u8[0])
+
+
+def test_crops_are_drawn_as_ever() -> None:
+    # A run that is taken up by a newer raycolor goes on with the crops that it would have had.
+    draws = draw_crops(10, 32, DataConfig(size=16), seed=3, images_seen=8, batch_size=6)
+    assert draws.indices.tolist() == [3, 8, 3, 8, 9, 7]
+    assert draws.sides.tolist() == [23, 32, 16, 23, 32, 23]
+    assert draws.tops.tolist() == [4, 0, 15, 8, 0, 7]
+    assert draws.lefts.tolist() == [0, 0, 5, 8, 0, 1]
+    assert draws.mirrored.tolist() == [False, False, False, True, True, True]
+
+
+def test_a_pixels_channels_lie_side_by_side() -> None:
+    for stored in (16, 32):
+        batch = training_batch(noise(4, stored), CROPPED, seed=0, images_seen=0, batch_size=4)
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+class TestResidentPictures:
+    CPU = torch.device("cpu")
+
+    @pytest.mark.parametrize("stored", [16, 17, 40])
+    @pytest.mark.parametrize("flip", [True, False])
+    def test_where_pictures_lie_changes_no_bit(self, stored: int, flip: bool) -> None:
+        pictures = noise(10, stored)
+        config = DataConfig(size=16, smallest_crop=0.3, flip=flip)
+        there = resident(pictures, self.CPU)
+        for seen in (0, 24, 48):
+            at = {"seed": 1, "images_seen": seen, "batch_size": 24}
+            mapped, cut = (training_batch(place, config, **at) for place in (pictures, there))
+            assert torch.equal(mapped, cut)
+            assert mapped.stride() == cut.stride()
+
+    def test_all_pictures_are_copied(self) -> None:
+        pictures = noise(600, 16)
+        assert np.array_equal(resident(pictures, self.CPU).pixels.numpy(), pictures.pixels)
+
+    def test_a_cpu_has_them_in_memory_already(self) -> None:
+        pictures = noise(3, 16)
+        assert nearest_to(self.CPU, pictures) is pictures
+        batch = torch.zeros(2)
+        assert sent(batch, self.CPU) is batch
+
+    @pytest.mark.parametrize(("free", "fits"), [(8 * 3 * 16 * 16 * 3, True), (18000, False)])
+    def test_a_gpu_takes_what_fits(
+        self, free: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pictures = noise(3, 16)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
+        there = resident(pictures, self.CPU)
+        monkeypatch.setattr(crops, "resident", lambda pictures, device: there)
+        assert nearest_to(torch.device("cuda"), pictures) is (there if fits else pictures)
+
+    @pytest.mark.gpu
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    def test_a_gpu_cuts_the_same_crops(self) -> None:
+        pictures, config = noise(10, 40), DataConfig(size=16, smallest_crop=0.3)
+        at = {"seed": 1, "images_seen": 0, "batch_size": 24}
+        gpu = torch.device("cuda")
+        there = nearest_to(gpu, pictures)
+        assert there is not pictures
+        mapped = training_batch(pictures, config, **at)
+        assert torch.equal(mapped, training_batch(there, config, **at).cpu())
+        assert torch.equal(mapped, sent(mapped, gpu).cpu())
 
 
 class TestFixedCrops:

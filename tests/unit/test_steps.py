@@ -22,6 +22,7 @@ from raycolor.steps import (
     build_networks,
     discriminator_step,
     generator_step,
+    prepare_generator,
     pretraining_step,
     schedule_factor,
     seed_draws,
@@ -30,6 +31,7 @@ from raycolor.steps import (
 from tests.toy import TinyConfig
 
 CPU = torch.device("cpu")
+BACKBONES = ["scratch", pytest.param("efficientnet_lite0", marks=pytest.mark.slow)]
 Step = Callable[[Networks, TrialConfig, Tensor], StepLosses]
 
 
@@ -175,6 +177,68 @@ def test_discriminator_learns_to_tell_real_from_fake(
     assert last.accuracy_fake is not None
     assert last.accuracy_real > 0.9
     assert last.accuracy_fake > 0.9
+
+
+def curves(
+    config: TrialConfig, prepared: PreparedData, networks: Networks, steps: int = 12
+) -> Tensor:
+    """Losses of the first steps, as a run takes them: a row a step."""
+    pictures, rows = prepared.pictures("train"), []
+    for step in range(steps):
+        batch = training_batch(pictures, config.data, seed=0, images_seen=8 * step, batch_size=8)
+        seed_draws(0, STEP, 8 * step)
+        prepare_generator(networks, config, 8 * step)
+        losses = adversarial_step(networks, config, batch)
+        assert losses.generator_adversarial_loss is not None
+        assert losses.discriminator_loss is not None
+        rows.append(
+            [losses.generator_l1_loss, losses.generator_adversarial_loss, losses.discriminator_loss]
+        )
+    return torch.tensor([[float(value) for value in row] for row in rows])
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-2)])
+def test_fast_path_learns_as_the_plain_one(
+    backbone: str,
+    precision: str,
+    tolerance: float,
+    tiny_config: TinyConfig,
+    prepared: PreparedData,
+) -> None:
+    # Plain: float32, every tensor contiguous, Adam in single operations. Fast: channels last, fused
+    # Adam, and forward passes in low precision if it is asked for.
+    found = []
+    for fast in (False, True):
+        config = tiny_config(
+            {"generator.backbone": backbone, "precision": precision if fast else "float32"}
+        )
+        with torch.random.fork_rng():
+            networks = build_networks(config, CPU)
+            if not fast:
+                for network in (networks.generator, networks.discriminator):
+                    network.to(memory_format=torch.contiguous_format)
+                for adam in (networks.generator_adam, networks.discriminator_adam):
+                    adam.param_groups[0].update(fused=False, foreach=False)
+            found.append(curves(config, prepared, networks))
+    plain, fast_one = found
+    assert not torch.equal(plain[0], plain[-1])
+    torch.testing.assert_close(fast_one, plain, rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_steps_read_no_memory_that_they_have_not_written(
+    backbone: str, tiny_config: TinyConfig, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config({"generator.backbone": backbone, "determinism": "exact"})
+    torch.use_deterministic_algorithms(True)
+    found = []
+    for filled in (True, False):
+        monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", filled)
+        with torch.random.fork_rng():
+            found.append(curves(config, prepared, build_networks(config, CPU), steps=2))
+    assert torch.isfinite(found[0]).all()
+    assert torch.equal(*found)
 
 
 def test_low_precision_ends_with_the_networks(tiny_config: TinyConfig, rgb_u8: Tensor) -> None:
