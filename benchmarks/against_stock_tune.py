@@ -40,8 +40,8 @@ KILLS = (22, 44)
 """Reports after which the driver is killed."""
 PACE_S = 0.8
 """Between reports of a study whose driver is killed: Tune keeps its state every 10 s."""
-LONGEST_S = 240
-"""After which a session counts as hanging."""
+LONGEST_S = 240.0
+"""After which a session counts as hanging, if it is not said otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +57,16 @@ class Ran:
     error: str | None
 
 
-def run(driver: str, settings: Settings, *, kills: Sequence[int] = ()) -> Ran:
+def run(
+    driver: str, settings: Settings, *, kills: Sequence[int] = (), longest_s: float = LONGEST_S
+) -> Ran:
     """Run a study to its end, through kills of its driver.
 
     Args:
         driver: a key of `DRIVERS`.
         settings: of the study; the folder is replaced by a new one.
         kills: numbers of trained reports at which the driver is killed.
+        longest_s: after which a session counts as hanging.
     """
     # Ray's sockets have paths of at most 107 characters.
     home = Path(tempfile.mkdtemp(prefix="rb-"))
@@ -73,9 +76,9 @@ def run(driver: str, settings: Settings, *, kills: Sequence[int] = ()) -> Ran:
         settings = replace(settings, keep=1)
     try:
         for kill in kills:
-            _session(driver, settings, home, kill)
+            _session(driver, settings, home, kill, longest_s)
             settings = replace(settings, restore=True)
-        error = _session(driver, settings, home, None)
+        error = _session(driver, settings, home, None, longest_s)
         folder = Path(settings.folder)
         result = folder / "result.json"
         return Ran(
@@ -88,7 +91,9 @@ def run(driver: str, settings: Settings, *, kills: Sequence[int] = ()) -> Ran:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _session(driver: str, settings: Settings, home: Path, kill: int | None) -> str | None:
+def _session(
+    driver: str, settings: Settings, home: Path, kill: int | None, longest_s: float
+) -> str | None:
     """Run one process; return the last line of its error, if it ended with one."""
     path = home / "settings.json"
     settings.write(path)
@@ -109,7 +114,7 @@ def _session(driver: str, settings: Settings, home: Path, kill: int | None) -> s
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         ) as process:
-            deadline = time.monotonic() + LONGEST_S
+            deadline = time.monotonic() + longest_s
             log = Path(settings.folder) / "trained.jsonl"
             while process.poll() is None:
                 reached = kill is not None and len(read_lines(log)) >= kill

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import ray
 from replayed import OBJECTIVE, RaycolorReplay, append_line, read_settings, resident_bytes
+from rich.console import Console
 
 from raycolor.plan import make_plan
 from raycolor.study.engine import Engine, Event
 from raycolor.study.journal import Journal
+from raycolor.study.live import LiveView
 from raycolor.study.records import Fault, Reported
 from raycolor.study.views import Views
 from raycolor.tuning import run, trainable
@@ -18,7 +20,7 @@ from raycolor.tuning import run, trainable
 SPACE = """
 study:
   trials: {trials}
-  searcher: {{kind: tpe, startup_trials: 10}}
+  searcher: {{kind: {searcher}, startup_trials: 10}}
   scheduler: {{kind: asha, first_rung: {first_rung}, reduction: {reduction}}}
   resources: {{cpus: 1, gpus: 0}}
 fixed: {{budget.images: {budget}, budget.report_every: {every}, budget.batch_size: 1}}
@@ -36,6 +38,7 @@ def main() -> None:
         trials=settings.trials,
         first_rung=settings.first_rung,
         reduction=settings.reduction,
+        searcher=settings.searcher,
         budget=settings.budget,
         every=settings.every,
     )
@@ -63,12 +66,16 @@ def main() -> None:
         ray.init = partial(ray.init, num_cpus=settings.workers)
     # The driver is the real one; only what it starts on workers replays instead of training.
     trainable.StudyTrainable = RaycolorReplay  # type: ignore[misc]
-    with Journal(plan.folder / "journal") as journal:
+    with (
+        Journal(plan.folder / "journal") as journal,
+        (folder / "shown.txt").open("w", encoding="utf-8") as shown,
+    ):
         engine = Engine(plan, journal)
-        views = Views(plan)
-        engine.observers += [views.take, note]
+        views, live = Views(plan), LiveView(plan, Console(file=shown))
+        engine.observers += [views.take, live.take, note]
         engine.begin({}, "replayed")
         views.rebuild(engine.state)
+        live.start(engine.state)
         engine.end(run.run_study(plan, engine))
         views.close(engine.state)
         trials = [

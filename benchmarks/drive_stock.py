@@ -50,7 +50,7 @@ def new_tuner(settings: Settings) -> tune.Tuner:
             num_samples=settings.trials,
             max_concurrent_trials=settings.concurrent,
             reuse_actors=True,
-            search_alg=OptunaSearch(seed=0),
+            search_alg=None if settings.searcher == "random" else OptunaSearch(seed=0),
             scheduler=AsyncHyperBandScheduler(
                 time_attr="images_seen",
                 max_t=settings.budget,

@@ -36,6 +36,8 @@ class Settings:
     """Images between reports."""
     first_rung: int
     reduction: int
+    searcher: str = "tpe"
+    """`tpe`, or `random`, which stock Tune draws by itself."""
     trials: int
     concurrent: int
     seconds: float

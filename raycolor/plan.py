@@ -84,7 +84,7 @@ class Plan:
         """What the study's trials kept, wherever it lies."""
         return study_files(self.folder, self.address_of_study)
 
-    @property
+    @cached_property
     def rungs(self) -> tuple[int, ...]:
         """Image counts at which trials are compared."""
         return self.space.rungs()

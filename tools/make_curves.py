@@ -53,10 +53,11 @@ def main() -> None:
         width=WIDTH,
         height=HEIGHT,
     )
-    _photograph(figure.to_html(config={"staticPlot": True}), out)
+    photograph(figure.to_html(config={"staticPlot": True}), out)
 
 
-def _photograph(html: str, out: Path) -> None:
+def photograph(html: str, out: Path) -> None:
+    """Write a picture of a page with one figure."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page_file = Path(folder) / "curves.html"
         page_file.write_text(html, encoding="utf-8")

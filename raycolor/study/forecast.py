@@ -101,7 +101,7 @@ def seconds_per_image(state: StudyState, plan: Plan) -> dict[str, float]:
 
 def total_seconds(state: StudyState) -> float:
     """Seconds of all trials so far, which ran side by side."""
-    return float(sum(trial.seconds for trial in state.trials))
+    return state.trial_seconds
 
 
 def _system(trial: TrialState, plan: Plan) -> str:

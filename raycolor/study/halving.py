@@ -140,6 +140,6 @@ def _cutoff(values: Sequence[float], reduction: int) -> float | None:
     if not values:
         return None
     # Negated, so that rounding is the same as where higher is better.
-    scores = [-min(value, WORST) for value in values]
+    scores = -np.minimum(values, WORST)
     cutoff = -float(np.percentile(scores, (1 - 1 / reduction) * 100))
     return math.inf if cutoff > WORST / 1e9 else cutoff

@@ -22,6 +22,8 @@ from raycolor.study.state import StudyState, TrialState
 STYLES = {"open": "bold", "completed": "green", "pruned": "dim", "failed": "red"}
 LINES_AROUND = 8
 """Lines of the terminal that are not rows of trials."""
+SECONDS_OF_AN_ESTIMATE = 1.0
+"""For which an estimate of the time left stands: making one looks at all trials."""
 WIDE = 80
 """Columns of a terminal from which on stage, loss and accuracy are shown."""
 
@@ -39,6 +41,8 @@ class LiveView:
         self._seconds_before = 0.0
         self._started = clock()
         self._live: Live | None = None
+        self._left: float | None = None
+        self._estimated: float | None = None
 
     def start(self, state: StudyState) -> None:
         """Begin to show."""
@@ -105,12 +109,18 @@ class LiveView:
         return "  ".join(parts) + (f"  (about {duration(eta)} left)" if eta is not None else "")
 
     def _eta(self) -> float | None:
-        return remaining_seconds(
-            self._state,
-            self._plan,
-            seconds_before=self._seconds_before,
-            elapsed_s=self._clock() - self._started,
-        )
+        """Estimate the seconds left; None before the first report."""
+        now = self._clock()
+        fresh = self._estimated is not None and now - self._estimated < SECONDS_OF_AN_ESTIMATE
+        if self._left is None or not fresh:
+            self._left = remaining_seconds(
+                self._state,
+                self._plan,
+                seconds_before=self._seconds_before,
+                elapsed_s=now - self._started,
+            )
+            self._estimated = now
+        return self._left
 
     def render(self) -> Group:
         """Build the picture of this moment."""

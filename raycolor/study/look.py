@@ -30,6 +30,7 @@ from raycolor.study.opening import studies_in
 from raycolor.study.records import Session
 from raycolor.study.segments import FOLDER
 from raycolor.study.state import StudyState
+from raycolor.study.tables import ReportsTable
 from raycolor.study.tensorboard import TensorBoardView
 from raycolor.study.views import write_environment, write_plan, write_tables
 
@@ -168,6 +169,7 @@ class Builder:
         self.plan = plan
         self._events: TensorBoardView | None = None
         self._page = page or plan.folder / PAGE
+        self._reports = ReportsTable()
         self._parts = {
             "tables": _Part(self._write_tables, clock),
             "page": _Part(self._write_page, clock),
@@ -214,7 +216,7 @@ class Builder:
     def _write_tables(self, state: StudyState) -> None:
         write_plan(state.sessions[-1], self.plan)
         write_environment(state, self.plan)
-        write_tables(state, self.plan)
+        write_tables(state, self.plan, self._reports)
         # A trial that has a better generator by now has removed this one; the next report tells it.
         with suppress(FileNotFoundError):
             write_best(state, self.plan)

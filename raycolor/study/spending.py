@@ -29,8 +29,9 @@ def spending(state: StudyState, plan: Plan, *, gpus: float) -> Spending:
         plan: of the study.
         gpus: of one trial; 0 without.
     """
-    hours = sum(trial.seconds for trial in state.trials) / 3600
-    gpu_hours = sum(_gpu_seconds(trial, gpus) for trial in state.trials) / 3600
+    hours = state.trial_seconds / 3600
+    alone = sum(_more_alone(trial, gpus) for trial in state.trials if trial.faults)
+    gpu_hours = (state.trial_seconds * gpus + alone) / 3600
     price = plan.space.study.resources.price_per_hour
     priced = gpu_hours if gpus else hours
     return Spending(
@@ -45,12 +46,12 @@ def gpus_alone(gpus: float) -> float:
     return max(1.0, gpus) if gpus else 0.0
 
 
-def _gpu_seconds(trial: TrialState, gpus: float) -> float:
-    seconds = trial.seconds
+def _more_alone(trial: TrialState, gpus: float) -> float:
+    """Return the GPU seconds that a trial had beyond its share, since it ran alone."""
     if trial.shortage is None:
-        return seconds * gpus
-    shared = min(seconds, trial.seconds_until(trial.shortage.images_seen))
-    return shared * gpus + (seconds - shared) * gpus_alone(gpus)
+        return 0.0
+    shared = min(trial.seconds, trial.seconds_until(trial.shortage.images_seen))
+    return (trial.seconds - shared) * (gpus_alone(gpus) - gpus)
 
 
 def limit_reached(state: StudyState, plan: Plan, *, gpus: float) -> Limit | None:

@@ -135,6 +135,8 @@ class StudyState:
     """How the last session ended; None while it runs or after it was killed."""
     wall_seconds: float = 0.0
     """Seconds that drivers worked on it: of each session, from its first record to its last."""
+    trial_seconds: float = 0.0
+    """Seconds of training and evaluation of all trials, which ran side by side."""
     last_time: float = 0.0
     """Of the last record, seconds since 1970, UTC; 0 before the first."""
 
@@ -198,7 +200,9 @@ class StudyState:
 
     def _apply_report(self, record: Reported) -> None:
         trial = self.trials[record.number]
+        before = trial.seconds
         trial.reports.append(record)
+        self.trial_seconds += trial.seconds - before
         if self.sessions and len(self.sessions) - 1 not in trial.sessions:
             trial.sessions.append(len(self.sessions) - 1)
         trial.reason = record.decision.reason

@@ -2,7 +2,8 @@
 
 The only module that imports optuna. Each suggestion has a fresh sampler, seeded from (study seed,
 trial number), over a study rebuilt from what the journal says: nothing else has an influence, so a
-study that was killed goes on with the same suggestions. The cost is linear in the number of trials.
+study that was killed goes on with the same suggestions. A random one does not look at other trials;
+the cost of the others is linear in their number, some 30 ms with a thousand.
 """
 
 import hashlib
@@ -63,7 +64,8 @@ def suggest(
         return next(islice(combinations(search), number, None), None)
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if optuna.logging.get_verbosity() != optuna.logging.WARNING:  # setting it takes a while
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler: optuna.samplers.BaseSampler
     sampler_seed = derived_seed("suggest", seed, number)
     match searcher.kind:
@@ -84,7 +86,9 @@ def suggest(
         case _:
             assert_never(searcher.kind)
     study = optuna.create_study(sampler=sampler, direction="minimize")
-    study.add_trials([_told(trial, search, objective) for trial in trials])
+    if searcher.kind != "random":  # which looks at none of them
+        distributions = {path: distribution(domain) for path, domain in search.items()}
+        study.add_trials([_told(trial, search, distributions, objective) for trial in trials])
     asked = study.ask()
     chosen: dict[str, Scalar] = {}
     for path, domain in search.items():
@@ -94,7 +98,10 @@ def suggest(
 
 
 def _told(
-    trial: TrialState, search: Mapping[str, Domain], objective: str
+    trial: TrialState,
+    search: Mapping[str, Domain],
+    distributions: Mapping[str, "optuna.distributions.BaseDistribution"],
+    objective: str,
 ) -> "optuna.trial.FrozenTrial":
     """Tell Optuna the truth about a trial.
 
@@ -103,7 +110,8 @@ def _told(
     little memory. One that the machine failed says nothing.
     """
     from optuna.trial import TrialState as Told
-    from optuna.trial import create_trial
+
+    from raycolor.study.told import ToldTrial
 
     values = {
         report.images_seen: report.metrics.get(objective, math.inf) for report in trial.reports
@@ -125,11 +133,11 @@ def _told(
             state = Told.FAIL
         case _:
             assert_never(trial.status)
-    return create_trial(
+    return ToldTrial(
         state=state,
         value=best if state == Told.COMPLETE else None,
         params={path: told_value(search[path], value) for path, value in trial.chosen.items()},
-        distributions={path: distribution(search[path]) for path in trial.chosen},
+        distributions={path: distributions[path] for path in trial.chosen},
         intermediate_values=values,
     )
 

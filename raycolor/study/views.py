@@ -24,11 +24,13 @@ from raycolor.study.leaderboard import rows, write_csv
 from raycolor.study.records import Fault, Reported, Resources, Session
 from raycolor.study.retention import tidy, tidy_trial
 from raycolor.study.state import StudyState
-from raycolor.study.tables import write_reports, write_trials
+from raycolor.study.tables import ReportsTable, write_trials
 from raycolor.study.tensorboard import TensorBoardView
 
 SECONDS_BETWEEN = 2.0
 """Tables are written at most this often while reports come in."""
+SHARE = 0.05
+"""Of the driver's time that tables may take: those of ten thousand trials take a while to write."""
 SECONDS_BEHIND = 30.0
 """Views that could not be written are tried again at most this often, until the end."""
 
@@ -45,6 +47,8 @@ class Views:
         self._plan = plan
         self._tensorboard = TensorBoardView(plan)
         self._written = 0.0
+        self._pause = SECONDS_BETWEEN
+        self._reports = ReportsTable()
         self._behind = False
         self.problem: str | None = None
 
@@ -74,7 +78,7 @@ class Views:
                 write_environment(event.state, self._plan)
             case Reported():
                 self._tensorboard.take(event.record, event.state)
-                if time.monotonic() - self._written > SECONDS_BETWEEN:
+                if time.monotonic() - self._written > self._pause:
                     self._write_tables(event.state)
             case _:
                 self._tensorboard.take(event.record, event.state)
@@ -118,9 +122,11 @@ class Views:
         self._behind = False
 
     def _write_tables(self, state: StudyState) -> None:
-        write_tables(state, self._plan)
+        started = time.monotonic()
+        write_tables(state, self._plan, self._reports)
         write_best(state, self._plan)
         self._written = time.monotonic()
+        self._pause = max(SECONDS_BETWEEN, (self._written - started) / SHARE)
 
 
 def write_plan(session: Session, plan: Plan) -> None:
@@ -135,12 +141,18 @@ def write_environment(state: StudyState, plan: Plan) -> None:
     write_text(plan.folder / "environment.json", json.dumps(provenance(state), indent=2) + "\n")
 
 
-def write_tables(state: StudyState, plan: Plan) -> None:
-    """Write the leaderboard, and the tables of trials and reports."""
+def write_tables(state: StudyState, plan: Plan, reports: ReportsTable) -> None:
+    """Write the leaderboard, and the tables of trials and reports.
+
+    Args:
+        state: of the study.
+        plan: of the study.
+        reports: what was made of its reports before.
+    """
     table = rows(state, plan)
     write_csv(plan.folder / "leaderboard.csv", table, plan)
     write_trials(plan.folder / "trials.parquet", table, plan)
-    write_reports(plan.folder / "reports.parquet", state)
+    reports.write(plan.folder / "reports.parquet", state)
 
 
 def provenance(state: StudyState) -> dict[str, Any]:

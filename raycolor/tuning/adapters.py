@@ -4,6 +4,7 @@ All three share one `Dispatcher`. Ray pickles them when it begins, for a restore
 uses; what they hold cannot travel and does not.
 """
 
+import math
 import re
 import time
 from collections import Counter
@@ -27,7 +28,7 @@ from raycolor.study.spending import Limit, limit_reached
 from raycolor.study.state import TrialState
 from raycolor.tuning.trainable import Assignment, Outcome
 from raycolor.tuning.waiting import StallWatch
-from raycolor.tuning.watch import SilenceWatch
+from raycolor.tuning.watch import LOOK_S, SilenceWatch
 
 MOST_LOSSES = 10
 """Losses of its machine that do not count as a trial's own faults."""
@@ -235,6 +236,7 @@ class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no typ
         """
         self.dispatcher = dispatcher
         self._stalls = stalls
+        self._looked = -math.inf
         self._losses: Counter[str] = Counter()
 
     def on_trial_start(
@@ -244,8 +246,12 @@ class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no typ
         self.dispatcher.watch.hear(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        """End workers that have been silent for too long; about ten times a second."""
+        """End workers that have been silent for too long; looks about once a second."""
         watch, now = self.dispatcher.watch, time.monotonic()
+        if now - self._looked < LOOK_S:
+            # Ray calls this at every event, and `trials` holds all that there ever were.
+            return
+        self._looked = now
         states = Counter(trial.status for trial in trials)
         self._stalls.look(now, running=states[Trial.RUNNING], pending=states[Trial.PENDING])
         if not watch.is_due(now):

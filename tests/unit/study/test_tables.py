@@ -8,7 +8,7 @@ import pytest
 
 from raycolor.plan import Plan
 from raycolor.study.leaderboard import rows
-from raycolor.study.tables import write_reports, write_trials
+from raycolor.study.tables import TRIALS_A_BLOCK, ReportsTable, write_trials
 from tests.unit.study.fakes import OBJECTIVE, Told, make, metrics
 
 
@@ -67,7 +67,7 @@ def test_one_row_a_trial_and_one_of_gray(tmp_path: Path, plan: Plan, told: Told)
 
 def test_one_row_a_report_with_its_metrics_and_decision(tmp_path: Path, told: Told) -> None:
     path = tmp_path / "reports.parquet"
-    write_reports(path, told.state)
+    ReportsTable().write(path, told.state)
     table = pq.read_table(path).to_pylist()
     assert [(row["number"], row["images_seen"], row["action"]) for row in table] == [
         (0, 16, "go_on"),
@@ -90,7 +90,7 @@ def test_numbers_that_are_none_stay_themselves(tmp_path: Path) -> None:
     told = Told()
     told.report(told.ask(), 16, math.nan, "prune")
     told.report(told.ask(), 16, math.inf, "prune")
-    write_reports(tmp_path / "reports.parquet", told.state)
+    ReportsTable().write(tmp_path / "reports.parquet", told.state)
     nan, inf = pq.read_table(tmp_path / "reports.parquet")[OBJECTIVE].to_pylist()
     assert math.isnan(nan)
     assert inf == math.inf
@@ -109,6 +109,27 @@ def test_whole_and_real_values_share_a_column(tmp_path: Path, plan: Plan) -> Non
 def test_tables_of_a_study_that_has_just_begun(tmp_path: Path, plan: Plan) -> None:
     state = Told().state
     write_trials(tmp_path / "trials.parquet", rows(state, plan), plan)
-    write_reports(tmp_path / "reports.parquet", state)
+    ReportsTable().write(tmp_path / "reports.parquet", state)
     assert pq.read_table(tmp_path / "trials.parquet").num_rows == 0
     assert pq.read_table(tmp_path / "reports.parquet").num_rows == 0
+
+
+def test_blocks_of_trials_are_the_same_table_however_often_it_is_written(tmp_path: Path) -> None:
+    told, growing = Told(), ReportsTable()
+    for place in range(2 * TRIALS_A_BLOCK + 3):
+        # Metrics that only some have, so that blocks differ in their columns.
+        more = {"psnr_of_others": 1.0} if place > TRIALS_A_BLOCK else {}
+        told.report(told.ask(), 16, 70.0 + place, more=more)
+        if place % TRIALS_A_BLOCK == 7:
+            growing.write(tmp_path / "growing.parquet", told.state)
+    told.report(3, 32, 60.0, "prune", "late, of an old block", rung=32, cutoff=50.0)
+    growing.write(tmp_path / "growing.parquet", told.state)
+    ReportsTable().write(tmp_path / "once.parquet", told.state)
+    rows_of = [
+        pq.read_table(tmp_path / name).to_pylist() for name in ("growing.parquet", "once.parquet")
+    ]
+    assert rows_of[0] == rows_of[1]
+    assert len(rows_of[0]) == 2 * TRIALS_A_BLOCK + 4
+    assert [row["images_seen"] for row in rows_of[0] if row["number"] == 3] == [16, 32]
+    assert rows_of[0][0]["psnr_of_others"] is None
+    assert rows_of[0][-1]["psnr_of_others"] == 1.0

@@ -1,6 +1,7 @@
 """Views are derived from the journal alone, whenever and however often."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -144,11 +145,20 @@ def test_tables_exist_from_the_first_moment(plan: Plan) -> None:
     assert pq.read_table(plan.folder / "reports.parquet").num_rows == 0
 
 
-@pytest.mark.parametrize(("seconds", "up_to_date"), [(0.0, True), (3600.0, False)])
+@pytest.mark.parametrize(
+    ("seconds", "share", "up_to_date"),
+    [
+        (0.0, math.inf, True),
+        (3600.0, math.inf, False),
+        # Writing took more than its share of the time.
+        (0.0, 1e-9, False),
+    ],
+)
 def test_tables_follow_the_reports_but_not_each_at_once(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, seconds: float, up_to_date: bool
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, seconds: float, share: float, up_to_date: bool
 ) -> None:
     monkeypatch.setattr(views_module, "SECONDS_BETWEEN", seconds)
+    monkeypatch.setattr(views_module, "SHARE", share)
     session(plan, Workers(), most_reports=6, close=False)
     rows = pq.read_table(plan.folder / "reports.parquet").num_rows
     assert rows == (6 if up_to_date else 0)
