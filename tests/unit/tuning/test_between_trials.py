@@ -26,6 +26,8 @@ def assignment(tiny_config: TinyConfig, tmp_path: Path) -> dict[str, Any]:
         "threads": 1,
         "gpus": 0.0,
         "alone": False,
+        "share_pretraining": False,
+        "publish_pretraining": False,
         "silence_seconds": None,
     }
 

@@ -165,6 +165,8 @@ def assignment(folder: Path, *, gpus: float = 0.5, alone: bool = False) -> dict[
         "threads": torch.get_num_threads(),
         "gpus": gpus,
         "alone": alone,
+        "share_pretraining": False,
+        "publish_pretraining": False,
         "silence_seconds": None,
     }
 
