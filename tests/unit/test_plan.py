@@ -442,15 +442,15 @@ BAD_FLAGS = {
         ],
     ),
     "an impossible combination": (
-        ["--set", "budget.batch_size=48", "--set", "data.size=72"],
+        ["--set", "budget.batch_size=40", "--set", "data.size=72"],
         [
             (
                 "--set data.size=72: 72 is no multiple of 32, which generator.backbone: "
                 "efficientnet_lite0 needs; take 64 or 96"
             ),
             (
-                ": fixed.budget.report_every: 512 is no multiple of budget.batch_size: 48; "
-                "take 480 or 528"
+                ": fixed.budget.report_every: 768 is no multiple of budget.batch_size: 40; "
+                "take 640 or 960"
             ),
         ],
     ),
