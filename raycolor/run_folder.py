@@ -67,6 +67,9 @@ class Progress:
     """Of `images_seen`, those that another run trained; see `raycolor.stages`."""
     seconds_inherited: float = 0.0
     """What training and evaluating them took that run."""
+    pretrained_as: str = ""
+    """Name of the pretraining (`raycolor.stages`) of which this is a state to the last bit; empty
+    where that is not known. Another machine, or another raycolor, gives another one."""
     reported_images: int = 0
     reported_seconds: float = 0.0
     """`images_seen` and `train_seconds` at the last report."""

@@ -117,6 +117,7 @@ def train(
     prefix = Prefix(stages, config, networks, prepared, device) if stages else None
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
+    progress.pretrained_as = prefix.name_of(progress) if prefix else ""
     source = nearest_to(device, prepared.pictures("train"))
     run = _Run(config, networks, progress, source, device)
     evaluators = evaluators or Evaluators()

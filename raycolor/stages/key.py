@@ -55,12 +55,17 @@ class Pretraining:
     frozen_images: int
     """Images from the start in which the encoder learns nothing."""
 
+    @property
+    def name(self) -> str:
+        """Of all that counts whatever the image count."""
+        return _hash(_text(self.tree))
+
     def point(self, images: int) -> Point:
         """Name the prefix up to an image count."""
         frozen = min(self.frozen_images, images)
         key = _text({**self.tree, "frozen_images": frozen, "images": images})
-        family = _hash(_text(self.tree))[:16]
-        return Point(name=f"{family}-{images:012}-{_hash(key)[:32]}", key=key, images=images)
+        name = f"{self.name[:16]}-{images:012}-{_hash(key)[:32]}"
+        return Point(name=name, key=key, images=images)
 
 
 def pretraining_of(

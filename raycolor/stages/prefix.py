@@ -61,6 +61,19 @@ class Prefix:
         if self._end >= self._every:
             self._pretraining = pretraining_of(config, networks, prepared, device)
 
+    def name_of(self, progress: Progress) -> str:
+        """Name the pretraining that a run's state is one of, when it begins or is taken up again.
+
+        Args:
+            progress: of the run.
+
+        Returns:
+            What `Progress.pretrained_as` is from here on: nothing where its images were trained as
+            another machine, or another raycolor, trains them.
+        """
+        name = "" if self._pretraining is None else self._pretraining.name
+        return name if progress.pretrained_as == name or not progress.images_seen else ""
+
     def is_there(self, progress: Progress) -> bool:
         """Tell whether the next report seems to be there."""
         point = self._next(progress)
@@ -79,11 +92,14 @@ class Prefix:
         """
         started = perf_counter()
         point = self._next(progress)
-        if point is None or (found := self._store.read(point)) is None:
+        if self._pretraining is None or point is None:
+            return None
+        if (found := self._store.read(point)) is None:
             return None
         tensors, about = found
         report = _Report(**about["report"])
         restore(networks, tensors, PARTS)
+        progress.pretrained_as = self._pretraining.name
         inherited = point.images - progress.images_seen
         progress.images_inherited += inherited
         progress.seconds_inherited += report.seconds * inherited / self._every
@@ -95,6 +111,9 @@ class Prefix:
     def publish(self, networks: Networks, progress: Progress, evaluation: Evaluation) -> None:
         """Publish the state at a report, before it is noted in the progress.
 
+        Not of a run that went on from a checkpoint of another machine or another raycolor: its
+        state is none of this pretraining's, until it has taken one over.
+
         Args:
             networks: of the run.
             progress: of the run; nothing is published beyond its pretraining.
@@ -102,8 +121,7 @@ class Prefix:
         """
         if self._pretraining is None or progress.images_seen > self._end:
             return
-        if "generator_loss" in progress.sums:
-            # It goes on with a checkpoint of an earlier raycolor, which multiplied at each step.
+        if progress.pretrained_as != self._pretraining.name:
             return
         started = perf_counter()
         seconds = progress.train_seconds - progress.reported_seconds + evaluation.seconds

@@ -101,7 +101,7 @@ def timeless_all(reports: list[Report]) -> list[Report]:
 
 
 def all_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Everything of a checkpoint that does not come from the clock."""
+    """Everything of a checkpoint that neither comes from the clock nor from who trained it."""
     tensors, about = load_tensors(folder / CHECKPOINT)
     progress = about["progress"]
     for name in (
@@ -111,6 +111,7 @@ def all_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "reported_seconds",
         "images_inherited",
         "seconds_inherited",
+        "pretrained_as",
     ):
         del progress[name]
     for name in TIMES if progress["report"] else ():

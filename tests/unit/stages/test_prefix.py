@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from raycolor import evaluation, run_folder, trial
+from raycolor.checkpoint import load_tensors, save_tensors
 from raycolor.crops import training_batch
 from raycolor.data import PreparedData
 from raycolor.metrics.extractor import build_extractor
 from raycolor.run_folder import CHECKPOINT
+from raycolor.stages import key
 from raycolor.stages.store import StageStore
 from raycolor.trial import Report, train
 from tests.toy import TinyConfig
@@ -318,6 +320,61 @@ class TestKilled:
         reports = run(config, prepared, tmp_path / "a", stages=store)
         assert inherited(reports) == [8, 24, 40, 40, 40]
         assert timeless_all(reports) == timeless_all(whole)
+
+
+def test_what_goes_on_from_the_checkpoint_of_another_machine_is_not_published(
+    tiny_config: TinyConfig, prepared: PreparedData, tmp_path: Path, store: StageStore
+) -> None:
+    """Its bits are of both machines, and its name would be of this one alone."""
+    config, folder = tiny_config(LONG), tmp_path / "moved"
+    whole = run(config, prepared)
+    elsewhere = StageStore(tmp_path / "elsewhere", most_bytes=PLENTY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key, "processor_instructions", lambda: "another processor")
+        list(islice(train(config, prepared, folder=folder, device=CPU, stages=elsewhere), 1))
+    assert len(files(elsewhere)) == 1
+    # Which gives other bits.
+    tensors, about = load_tensors(folder / CHECKPOINT)
+    for name, tensor in tensors.items():
+        if name.startswith("generator/") and tensor.is_floating_point():
+            tensor.mul_(1.01)
+    save_tensors(folder / CHECKPOINT, tensors, about)
+    moved = run(config, prepared, folder, stages=store)
+    assert timeless_all(moved)[1:] != timeless_all(whole)[1:]
+    assert not store._folder.exists()
+    assert timeless_all(run(config, prepared, stages=store)) == timeless_all(whole)
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_neither_is_what_came_back_from_another_machine(
+    tiny_config: TinyConfig,
+    prepared: PreparedData,
+    tmp_path: Path,
+    store: StageStore,
+    shares: bool,
+) -> None:
+    config, folder = tiny_config(LONG), tmp_path / "moved"
+    list(islice(train(config, prepared, folder=folder, device=CPU, stages=store), 1))
+    elsewhere = StageStore(tmp_path / "elsewhere", most_bytes=PLENTY) if shares else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key, "processor_instructions", lambda: "another processor")
+        list(islice(train(config, prepared, folder=folder, device=CPU, stages=elsewhere), 2))
+    run(config, prepared, folder, stages=store)
+    assert len(files(store)) == 1
+
+
+def test_a_run_that_has_moved_publishes_again_what_follows_on_one_of_this_machine(
+    tiny_config: TinyConfig, prepared: PreparedData, tmp_path: Path, store: StageStore
+) -> None:
+    config, folder = tiny_config(LONG), tmp_path / "moved"
+    whole = run(config, prepared, stages=store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key, "processor_instructions", lambda: "another processor")
+        list(islice(train(config, prepared, folder=folder, device=CPU), 1))
+    files(store)[2].unlink()
+    assert inherited(run(config, prepared, folder, stages=store)) == [0, 16, 16, 16, 16]
+    assert len(files(store)) == 3
+    assert timeless_all(run(config, prepared, stages=store)) == timeless_all(whole)
 
 
 def test_needs_no_checkpoint_while_more_can_be_taken(
