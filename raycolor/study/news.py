@@ -88,6 +88,10 @@ class SegmentReader:
             return News(kind="gone")
         origin = counted[0][0].name
         there = {segment.name for segment in segments}
+        if origin == self._origin:
+            while self._counted[-1][1] == 0 and self._counted[-1][0] not in there:
+                # A driver that withdrew has taken it away; it had no records.
+                self._counted.pop()
         if origin == self._origin and any(name not in there for name, _ in self._counted):
             # `--fresh` takes the newest segments away first.
             return News(kind="gone")

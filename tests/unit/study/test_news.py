@@ -1,5 +1,6 @@
 """A reader of a journal that grows hears each record once, and of all that happens to it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,28 @@ def test_a_study_that_is_being_taken_away_is_gone_at_every_step(tmp_path: Path) 
     for path in files:
         path.unlink()
         assert reader.read().kind == "gone"
+
+
+def test_a_driver_that_began_and_withdrew_does_not_hide_the_study(tmp_path: Path) -> None:
+    """Its segment, which has no record, was listed in the moment before it took it away."""
+    plan = make(tmp_path / "plan", out=(tmp_path / "shared").as_uri())
+    run(plan, most_reports=3)
+    assert plan.address_of_study is not None
+    bucket = Bucket(plan.address_of_study)
+    reader, before = reader_of(plan), all_of(plan)
+    last = max(name for name in bucket.files(FOLDER) if segments.is_segment(name))
+    number, lines = int(last.split("/")[1].split(".")[0]), bucket.read(last).count(b"\n") - 1
+    head = {"segment": 1, "after": last, "records": lines}
+    withdrawn = f"{FOLDER}/{number + 1:08d}.00000000.jsonl"
+    bucket.write(withdrawn, json.dumps(head).encode() + b"\n")
+    assert repr(reader.read().records) == repr(before)
+    bucket.delete(withdrawn)
+    news = reader.read()
+    assert (news.kind, news.records) == ("more", [])
+    run(plan)
+    news = reader.read()
+    assert news.kind == "more"
+    assert repr([*before, *news.records]) == repr(all_of(plan))
 
 
 def test_of_shared_storage_only_what_is_new_is_read(
