@@ -11,7 +11,8 @@ What is kept, and what goes:
 - While a run goes on: its two newest checkpoints, the two newest best generators with their
   pictures, and all samples.
 - A run of a study that was completed, pruned or failed keeps one checkpoint, since a larger budget
-  or `--revive` takes it up again; the rest as before.
+  or `--revive` takes it up again; the rest as before. One that a guard stopped while it took
+  pretraining over (`raycolor.stages`) may have an older one or none, and begins there again.
 - What a write that was killed left half done goes when the run is taken up again.
 
 A checkpoint holds generator, average, discriminator and two moments of each optimiser: 24 bytes for

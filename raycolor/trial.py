@@ -89,7 +89,9 @@ def train(
         cache: folder for what is known of the truth, which runs share (`truth.truth_folder()` is
             this machine's); None keeps nothing, in this machine's cache folder neither.
         device: where to train; the first GPU if there is one, else the CPU.
-        pictures_at: image counts at which `samples_<images>.png` is written.
+        pictures_at: image counts at which `samples_<images>.png` is written, and a checkpoint even
+            where the next report can be taken over: rungs, at which a run may be stopped and later
+            be taken up again.
         saved: called after each checkpoint, when all that it speaks of lies in the folder; its time
             counts as the checkpoint's.
         weights: files of an encoder's weights that the driver has found; what is missing is looked
@@ -156,8 +158,10 @@ def train(
                 run_folder.remove_superseded(folder, progress)
             if progress.images_seen in pictures_at:
                 run_folder.write_samples(folder, progress, sheet)
-        # What can be taken over again needs no checkpoint, unless the run goes on from there.
-        save(checkpoint=not (inherited and prefix is not None and prefix.is_there(progress)))
+        # What can be taken over again needs no checkpoint, unless the run goes on from there. The
+        # store may have made room by the time at which a run that was stopped is taken up again.
+        passes = inherited and progress.images_seen not in pictures_at
+        save(checkpoint=not (passes and prefix is not None and prefix.is_there(progress)))
         yield report()
 
 

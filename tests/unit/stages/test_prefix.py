@@ -398,6 +398,29 @@ def test_needs_no_checkpoint_while_more_can_be_taken(
     assert (folder / CHECKPOINT).exists()
 
 
+def test_has_a_checkpoint_where_it_may_have_been_stopped(
+    tiny_config: TinyConfig,
+    prepared: PreparedData,
+    tmp_path: Path,
+    store: StageStore,
+    trained: list[int],
+) -> None:
+    """A larger budget, or a person, takes it up again when others have made room in the store."""
+    config, folder = tiny_config(LONG), tmp_path / "a"
+    whole = run(config, prepared, stages=store)
+    list(
+        islice(
+            train(config, prepared, folder=folder, device=CPU, stages=store, pictures_at={32}), 2
+        )
+    )
+    for path in files(store):
+        path.unlink()
+    trained.clear()
+    reports = run(config, prepared, folder)
+    assert trained[0] == 32
+    assert timeless_all(reports) == timeless_all(whole[1:])
+
+
 def test_nothing_is_shared_without_a_report_in_pretraining(
     tiny_config: TinyConfig, prepared: PreparedData, store: StageStore
 ) -> None:
