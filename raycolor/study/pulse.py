@@ -23,7 +23,7 @@ class Pulse:
         self._clock = clock
         self._seen: tuple[str, int] | None = None
         self._holder: Holder | None = None
-        self._changed = 0.0
+        self._changed = self._looked = 0.0
         self._moves = False
 
     def look(self, holder: Holder | None, *, news: bool) -> None:
@@ -34,10 +34,11 @@ class Pulse:
             news: whether the journal has grown since the last look.
         """
         seen = None if holder is None else (holder.token, holder.beat)
+        self._looked = self._clock()
         if seen != self._seen or news:
             # At the first look nothing has moved yet.
             self._moves = news or self._seen is not None
-            self._changed = self._clock()
+            self._changed = self._looked
         self._seen, self._holder = seen, holder
 
     def lives(self) -> bool | None:
@@ -46,7 +47,8 @@ class Pulse:
             return False
         if (here := self._holder.lives()) is not None:
             return here
-        if self._clock() - self._changed > EXPIRY_S:
+        # Up to the last look: somebody who looks seldom, or is busy building, sees no silence.
+        if self._looked - self._changed > EXPIRY_S:
             return False
         return True if self._moves else None
 

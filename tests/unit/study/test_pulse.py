@@ -40,6 +40,7 @@ def test_a_driver_elsewhere_lives_while_its_lease_changes(clock: Clock) -> None:
     pulse.look(replace(ELSEWHERE, beat=4), news=False)
     assert pulse.lives() is True
     clock.now += 1
+    pulse.look(replace(ELSEWHERE, beat=4), news=False)
     assert pulse.lives() is False
     # Another one takes the study up.
     pulse.look(replace(ELSEWHERE, token="b"), news=False)
@@ -57,8 +58,21 @@ def test_one_that_never_moves_was_killed_after_a_minute(clock: Clock) -> None:
     pulse = Pulse(clock=clock)
     pulse.look(ELSEWHERE, news=False)
     clock.now += EXPIRY_S + 1
+    pulse.look(ELSEWHERE, news=False)
     assert pulse.lives() is False
     assert pulse.sentence(StudyState()).startswith("was killed, or is cut off (process 7 on els")
+
+
+def test_nothing_is_said_of_the_time_in_which_nobody_looked(clock: Clock) -> None:
+    """As with `--every 300`, or while a page of ten thousand trials is written."""
+    pulse = Pulse(clock=clock)
+    for beat in (0, 15, 30):
+        pulse.look(replace(ELSEWHERE, beat=beat), news=False)
+        clock.now += 5 * EXPIRY_S
+        assert pulse.lives() is (True if beat else None)
+        assert pulse.sentence(StudyState()).startswith("runs")
+    pulse.look(replace(ELSEWHERE, beat=30), news=False)
+    assert pulse.lives() is False
 
 
 def test_on_this_machine_it_shows_at_once(clock: Clock, tmp_path: Path) -> None:
