@@ -3,11 +3,23 @@
 import os
 from pathlib import Path
 
+from raycolor.errors import ConfigError
+
 VARIABLE = "RAYCOLOR_CACHE"
 
 
 def cache_folder() -> Path:
-    """Name it: `$RAYCOLOR_CACHE`, or `~/.cache/raycolor`."""
+    """Name it: `$RAYCOLOR_CACHE`, or `~/.cache/raycolor`.
+
+    Raises:
+        ConfigError: this user has no home folder, as in some containers, and named none.
+    """
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser().absolute()
-    return Path.home() / ".cache" / "raycolor"
+    try:
+        return Path.home() / ".cache" / "raycolor"
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{VARIABLE}: is not set, and this user has no home folder to keep things in; set it "
+            "to a folder that can be written"
+        ) from error

@@ -34,6 +34,17 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether a file is there that may be looked at.
+
+    In a folder that lets this user in nowhere, as somebody else's home, nothing is there.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, complete or not at all."""
     with replacing(path) as beside:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from raycolor.backbones import ENCODERS
+from raycolor.cache import cache_folder
 from raycolor.config import (
     BATCH,
     BUDGET,
@@ -57,6 +58,8 @@ def check_before_trials(plan: Plan, *, tell: Callable[[str], None] | None = None
     Raises:
         RaycolorError: what is missing or does not fit, and the remedy.
     """
+    # Trials keep things there, or look for them.
+    cache_folder()
     data = check_data(plan)
     if is_address(plan.data):
         data = local_copy(plan.data, tell=tell, checked=True)

@@ -23,6 +23,7 @@ from raycolor.config import TrialConfig
 from raycolor.crops import whole_pictures
 from raycolor.data import PreparedData
 from raycolor.errors import CheckpointError
+from raycolor.files import is_there
 from raycolor.networks.answers import reduction
 from raycolor.storage import StorageError
 
@@ -68,7 +69,7 @@ def color_counts(
     about = json.dumps([COUNTING, prepared.fingerprint, size, times, bins.GRID])
     name = hashlib.sha256(about.encode()).hexdigest()[:32]
     path = folder / f"{name}.safetensors" if folder else None
-    if path is not None and path.is_file():
+    if path is not None and is_there(path):
         try:
             tensors, told = load_tensors(path)
         except CheckpointError:

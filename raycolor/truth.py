@@ -23,6 +23,7 @@ from torch import Tensor
 from raycolor.cache import cache_folder
 from raycolor.checkpoint import load_tensors, save_tensors
 from raycolor.errors import CheckpointError
+from raycolor.files import is_there
 from raycolor.storage import Patience, StorageError
 
 Known = tuple[dict[str, Tensor], dict[str, Any]]
@@ -56,15 +57,15 @@ def known(
         return compute()
     about = json.dumps({**key, **machine_of(device)}, sort_keys=True)
     path = folder / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.safetensors"
-    if path.is_file():
+    if is_there(path):
         try:
             tensors, told = load_tensors(path)
         except CheckpointError:
             pass  # damaged: replaced below
         else:
             if told["key"] == about:
-                # Another process may have made room meanwhile.
-                with suppress(FileNotFoundError):
+                # Another process may have made room meanwhile; or the file is somebody else's.
+                with suppress(OSError):
                     os.utime(path)
                 return tensors, told["values"]
     tensors, values = compute()
@@ -85,7 +86,7 @@ def _make_room(newest: Path) -> None:
     """
     found = []
     for path in newest.parent.glob("*.safetensors"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             about = path.stat()
             found.append((about.st_mtime_ns, about.st_size, path))
     over = sum(size for _, size, _ in found) - MOST_BYTES
@@ -94,7 +95,8 @@ def _make_room(newest: Path) -> None:
             return
         if path != newest:
             # Whoever reads it now goes on reading, or computes it.
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             over -= size
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from raycolor.cache import cache_folder
 from raycolor.checkpoint import load_tensors, save_tensors
 from raycolor.errors import CheckpointError
-from raycolor.files import PART
+from raycolor.files import PART, is_there
 from raycolor.stages.key import Point
 from raycolor.storage import Patience, StorageError
 
@@ -104,7 +104,7 @@ class StageStore:
         """Tell whether a prefix seems to be there."""
         if not self._most_bytes:
             return False
-        return self._path(point).is_file() or (
+        return is_there(self._path(point)) or (
             self._shared is not None and self._shared.has(point.name)
         )
 
@@ -116,7 +116,7 @@ class StageStore:
         path = self._path(point)
         if not self.has(point):
             return None
-        if not path.is_file() and self._shared is not None:
+        if not is_there(path) and self._shared is not None:
             self._shared.fetch(point.name, path)
             self._trim(spared=path)
         try:
@@ -144,7 +144,7 @@ class StageStore:
             seconds: that it took to train since the prefix before it.
         """
         path = self._path(point)
-        if not self._writable or path.is_file():
+        if not self._writable or is_there(path):
             return
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         if size > self._most_bytes:

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 from raycolor import truth
 from raycolor.cache import VARIABLE
 from raycolor.truth import Known, known, truth_folder
+from tests.unit.stages.test_store import closed
 
 CPU = torch.device("cpu")
 
@@ -71,6 +73,28 @@ def test_what_cannot_be_kept_is_computed_all_the_same(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"file.*cannot be written .*computed for every trial"):
         tensors, _ = known(blocked / "truth", {"a": 1}, CPU, Counting())
     assert tensors["x"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_folder_that_lets_nobody_in_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known(tmp_path, {"a": 1}, CPU, Counting())
+    closed(monkeypatch, tmp_path)
+    tensors, _ = known(tmp_path, {"a": 1}, CPU, Counting())
+    assert tensors["x"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_one_of_somebody_else_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a cache folder that several users share, or on a disk that is not to be written."""
+
+    def utime(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    first, second = Counting(), Counting()
+    known(tmp_path, {"a": 1}, CPU, first)
+    monkeypatch.setattr(os, "utime", utime)
+    known(tmp_path, {"a": 1}, CPU, second)
+    assert (first.calls, second.calls) == (1, 0)
 
 
 def test_lies_in_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -125,6 +125,29 @@ def test_a_folder_that_cannot_be_made_is_said_once(tmp_path: Path) -> None:
     assert store.read(point("a", 8)) is None
 
 
+def closed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let nobody look into a folder, as into the home of somebody else."""
+
+    def stat(self: Path, **named: Any) -> os.stat_result:
+        if folder in self.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return original(self, **named)
+
+    original = Path.stat
+    monkeypatch.setattr(Path, "stat", stat)
+
+
+def test_a_folder_that_lets_nobody_in_has_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(StageStore(tmp_path, most_bytes=PLENTY), "a", 1)
+    closed(monkeypatch, tmp_path)
+    store = StageStore(tmp_path, most_bytes=PLENTY)
+    assert not store.has(point("a", 1))
+    assert store.read(point("a", 1)) is None
+    write(store, "b", 1)
+
+
 def test_an_entry_that_is_larger_than_the_bound_is_not_written(tmp_path: Path) -> None:
     store = StageStore(tmp_path / "stages", most_bytes=SIZE - 1)
     with pytest.warns(UserWarning, match=VARIABLE):
