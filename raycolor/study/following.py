@@ -243,14 +243,16 @@ class Follower:
 
     def render(self) -> Group:
         """Build the picture of this moment."""
-        if self._view is None or self.plan is None:
+        # In the thread of the picture, while another may put a new study in the place of this one.
+        view, plan = self._view, self.plan
+        if view is None or plan is None:
             return Group(Text("the study begins", style="dim"))
         told = (
             f"\n{self._pulse.sentence(self.state)}\n"
             f"read every {self._pause_s:g} s; Ctrl-C ends looking, not the study\n"
-            f"tensorboard --logdir {self.plan.folder / 'tensorboard'}"
+            f"tensorboard --logdir {plan.folder / 'tensorboard'}"
         )
-        return Group(self._view.render(), Text(told, style="dim"))
+        return Group(view.render(), Text(told, style="dim"))
 
     def _at_work(self) -> str:
         running = [trial for trial in self.state.trials if trial.status == "open"]

@@ -16,6 +16,7 @@ from raycolor.study import news as news_module
 from raycolor.study.aside import move_aside
 from raycolor.study.engine import Engine
 from raycolor.study.following import Follower
+from raycolor.study.live import LiveView
 from raycolor.study.look import Builder, look_at
 from raycolor.study.opening import open_journal
 from raycolor.study.records import Reported
@@ -40,6 +41,32 @@ def plan(request: pytest.FixtureRequest, tmp_path: Path) -> Plan:
     """A study in a folder of this machine, or on shared storage."""
     out = tmp_path / "shared"
     return make(tmp_path / "plan", out=out if request.param == "folder" else out.as_uri())
+
+
+class Replaced(Follower):
+    """Its study is replaced by a new one in the middle of a picture, which is of another thread."""
+
+    @property
+    def _view(self) -> LiveView | None:
+        kept, self._kept = self._kept, None if self._is_drawn else self._kept
+        return kept
+
+    @_view.setter
+    def _view(self, view: LiveView | None) -> None:
+        self._kept = view
+
+    _kept: LiveView | None = None
+    _is_drawn = False
+
+
+def test_a_picture_is_drawn_to_its_end_while_the_study_is_replaced(plan: Plan) -> None:
+    run(plan, most_reports=5)
+    console = Console(file=io.StringIO(), width=120, height=40)
+    follower = Replaced(look_at(plan.where), console, tell=lambda text: None)
+    follower.round()
+    follower._is_drawn = True
+    console.print(follower.render())
+    assert "of 8 trials ended" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 class Watched:
