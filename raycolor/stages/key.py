@@ -32,7 +32,10 @@ FORMAT = 1
 """Raised when what an entry holds changes in a way that its code's own hash does not tell."""
 _PACKAGES = ("numpy", "segmentation_models_pytorch")
 """Beside those that `truth.machine_of` names, whose code has a part in training."""
-_VARIABLES = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "MKL_", "NVIDIA_TF32", "ONEDNN_")
+_VARIABLES = (
+    *("ATEN_", "CUBLAS_", "CUDNN_", "DISABLE_ADDMM_CUDA_LT", "DNNL_", "MKL_", "NVIDIA_TF32"),
+    *("ONEDNN_", "OPENBLAS_", "TORCH_BLAS_", "TORCH_CUDNN_", "TORCH_LINALG_", "TORCH_MKLDNN_"),
+)
 """Beginnings of the environment variables by which libraries choose other kernels."""
 
 

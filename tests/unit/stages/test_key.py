@@ -231,6 +231,29 @@ class TestMachine:
         assert name(config, prepared) != before
 
 
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "MKL_CBWR",
+        "OPENBLAS_CORETYPE",
+        "TORCH_BLAS_PREFER_CUBLASLT",
+        "TORCH_CUDNN_USE_HEURISTIC_MODE_B",
+        "TORCH_LINALG_PREFER_CUSOLVER",
+    ],
+)
+def test_what_chooses_other_kernels_names_other_prefixes(
+    tiny_config: TinyConfig,
+    prepared: PreparedData,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    config = tiny_config(BASE)
+    monkeypatch.delenv(variable, raising=False)
+    before = name(config, prepared)
+    monkeypatch.setenv(variable, "1")
+    assert name(config, prepared) != before
+
+
 def test_prefixes_of_one_pretraining_begin_alike_and_sort_by_length(
     tiny_config: TinyConfig, prepared: PreparedData
 ) -> None:
