@@ -119,11 +119,11 @@ def train(
     prefix = Prefix(stages, config, networks, prepared, device) if stages else None
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
-    progress.pretrained_as = prefix.name_of(progress) if prefix else ""
     source = nearest_to(device, prepared.pictures("train"))
     run = _Run(config, networks, progress, source, device)
     evaluators = evaluators or Evaluators()
     evaluator = evaluators.of(config, prepared, device=device, cache=cache)
+    progress.pretrained_as = prefix.name_of(progress) if prefix else ""
 
     def save(*, checkpoint: bool = True) -> None:
         if folder is not None:
