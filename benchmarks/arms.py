@@ -13,14 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import optuna
-from curves import LENGTH, OBJECTIVE, Curve, Grid, Point
+from curves import OBJECTIVE, Curve, Grid, Point
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from raycolor.plan import Plan
 from raycolor.study.engine import Engine
-from raycolor.study.halving import Halving
 from raycolor.study.journal import Journal
 from raycolor.study.records import Record
 from raycolor.study.state import TrialState
@@ -179,40 +178,12 @@ class Raycolor(Arm):
         return decision.action == "go_on"
 
 
-class AfterPretraining(Halving):
-    """A rule that raycolor does not have yet: rungs count images since the end of pretraining.
-
-    Trials that share a pretraining have the same value at every rung in it, whatever their other
-    settings are: there is nothing to compare before their ways part.
-    """
-
-    length = 0
-    """Pretraining images of the trial that reports."""
-
-    def _arrive(
-        self, number: int, images_seen: int, value: float
-    ) -> tuple[int | None, float | None, int | None]:
-        since = images_seen - self.length
-        highest = next((rung for rung in self._rungs if since >= rung), None)
-        # One that a trial has passed between two reports is none that it stands on later.
-        if highest is None or number in self._rungs[highest]:
-            return None, None, None
-        return super()._arrive(number, since, value)
-
-
-class Proposed(Raycolor):
-    """The engine with rungs after pretraining, to see what they would be worth."""
-
-    def __init__(self, grid: Grid, plan: Plan, clock: Callable[[], float]) -> None:
-        super().__init__(grid, plan, clock)
-        reduction = plan.space.study.scheduler.reduction
-        self._halving = AfterPretraining(plan.rungs, reduction, plan.base.budget.images)
-        self._engine._rules._halving = self._halving
-
-    def report(self, run: Run, point: Point) -> bool:
-        """Report to the engine."""
-        self._halving.length = int(str(run.curve.chosen[LENGTH]))
-        return super().report(run, point)
+def _patient(plan: Plan) -> Plan:
+    """Let rungs compare trials only beyond their own pretraining."""
+    study = plan.space.study
+    scheduler = study.scheduler.model_copy(update={"compare_in_pretraining": False})
+    study = study.model_copy(update={"scheduler": scheduler})
+    return replace(plan, space=plan.space.model_copy(update={"study": study}))
 
 
 def _value(point: Point) -> float:
@@ -224,7 +195,8 @@ def new_arm(name: str, grid: Grid, plan: Plan, *, trials: int, seed: int) -> Arm
     """Make an arm by its name.
 
     Args:
-        name: `random`, `one rung, best K`, `stock`, `raycolor`, `rungs after pretraining`.
+        name: `random`, `one rung, best K`, `stock`, `raycolor`,
+            `raycolor, compared after pretraining`.
         grid: the curves.
         plan: of the study; its trials and seed are replaced.
         trials: most configurations that the arm tries.
@@ -242,8 +214,9 @@ def new_arm(name: str, grid: Grid, plan: Plan, *, trials: int, seed: int) -> Arm
             return StockTune(grid, trials, seed, rung=rung, reduction=reduction)
         case "raycolor":
             return Raycolor(grid, replace(plan, trials=trials, seed=seed), lambda: 0.0)
-        case "rungs after pretraining":
-            return Proposed(grid, replace(plan, trials=trials, seed=seed), lambda: 0.0)
+        case "raycolor, compared after pretraining":
+            patient = replace(_patient(plan), trials=trials, seed=seed)
+            return Raycolor(grid, patient, lambda: 0.0)
         case _:
             raise AssertionError(name)
 

@@ -43,7 +43,7 @@ ARMS = (
     "stock",
     "raycolor",
     "raycolor, shared stages",
-    "rungs after pretraining, shared stages",
+    "raycolor, compared after pretraining, shared stages",
 )
 COLUMNS = (
     "search",

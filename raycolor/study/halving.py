@@ -40,6 +40,7 @@ class Halving:
         self._rungs: dict[int, dict[int, float]] = {
             rung: {} for rung in sorted(rungs, reverse=True)
         }
+        self._passed: dict[int, int] = {}
         self._reduction = reduction
         self._end = end
 
@@ -59,14 +60,20 @@ class Halving:
             if rung > images_seen:
                 there.pop(number, None)
 
-    def decide(self, number: int, images_seen: int, value: float) -> Decision:
+    def decide(
+        self, number: int, images_seen: int, value: float, *, compared: bool = True
+    ) -> Decision:
         """Decide on a report, and take note of it.
 
         Args:
             number: the trial's.
             images_seen: at the report.
             value: of the objective, lower is better; NaN counts as infinite.
+            compared: whether it can be compared with others yet. A trial never stands on the rungs
+                that it passes before.
         """
+        if not compared:
+            self._passed[number] = images_seen
         sick = not math.isfinite(value)
         value = math.inf if sick else value
         rung, cutoff, standing = self._arrive(number, images_seen, value)
@@ -92,7 +99,8 @@ class Halving:
                 standing=standing,
             )
         if rung is None:
-            return Decision(action="go_on", reason="between rungs", value=value)
+            reason = "between rungs" if compared else "not compared in its pretraining"
+            return Decision(action="go_on", reason=reason, value=value)
         if cutoff is None:
             return Decision(
                 action="go_on",
@@ -117,7 +125,8 @@ class Halving:
     def note_fault(self, number: int, images_seen: int) -> None:
         """Count a trial that failed as the worst of the next rung that it would have reached."""
         ahead = [rung for rung, there in self._rungs.items() if number not in there]
-        ahead = [rung for rung in ahead if rung >= images_seen]
+        passed = self._passed.get(number, 0)
+        ahead = [rung for rung in ahead if rung >= images_seen and rung > passed]
         if ahead:
             self._rungs[min(ahead)][number] = math.inf
 
@@ -125,8 +134,9 @@ class Halving:
         self, number: int, images_seen: int, value: float
     ) -> tuple[int | None, float | None, int | None]:
         """Put a trial on the highest rung that it has reached and does not stand on."""
+        passed = self._passed.get(number, 0)
         for rung, there in self._rungs.items():
-            if images_seen < rung or number in there:
+            if images_seen < rung or number in there or rung <= passed:
                 continue
             standing = len(there)
             cutoff = _cutoff(list(there.values()), self._reduction)

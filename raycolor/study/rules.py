@@ -15,7 +15,7 @@ from raycolor.study.confirmation import wanted
 from raycolor.study.guards import find_sickness
 from raycolor.study.halving import Halving
 from raycolor.study.records import Ask, Decision, Fault, Record, Reopened, Reported, Session
-from raycolor.study.state import StudyState
+from raycolor.study.state import StudyState, TrialState
 from raycolor.study.suggest import derived_seed, suggest
 
 
@@ -101,7 +101,9 @@ class Rules:
         value = metrics.get(plan.objective, math.nan)
         if trial.phase == "confirm":
             return _confirming(trial.confirms, images_seen, value, plan)
-        decision = self._halving.decide(number, images_seen, value)
+        decision = self._halving.decide(
+            number, images_seen, value, compared=self._is_compared(trial, images_seen)
+        )
         if decision.action != "go_on":
             return decision
         told = [(report.stage, report.metrics) for report in trial.reports]
@@ -120,9 +122,13 @@ class Rules:
         """Take note of what an earlier session wrote: its decisions stand."""
         match record:
             case Reported():
-                if self.state.trials[record.number].phase == "search":
+                trial = self.state.trials[record.number]
+                if trial.phase == "search":
                     value = record.metrics.get(self.plan.objective, math.nan)
-                    self._halving.decide(record.number, record.images_seen, value)
+                    compared = self._is_compared(trial, record.images_seen)
+                    self._halving.decide(
+                        record.number, record.images_seen, value, compared=compared
+                    )
                     if record.decision.guard is not None:
                         self._halving.note_fault(record.number, record.images_seen)
             case _:
@@ -143,6 +149,13 @@ class Rules:
             case _:
                 pass
         self.state.apply(record)
+
+    def _is_compared(self, trial: TrialState, images_seen: int) -> bool:
+        """Tell whether a report can be compared with those of other trials."""
+        if self.plan.space.study.scheduler.compare_in_pretraining:
+            return True
+        fixed = self.plan.base.pretraining.images
+        return images_seen > int(trial.chosen.get("pretraining.images", fixed) or 0)
 
     def _begin(self, session: Session) -> None:
         plan = restored_plan(session.plan, self.plan.folder, remote=self.plan.remote)

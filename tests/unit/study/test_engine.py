@@ -126,7 +126,7 @@ def resume_until_finished(plan: Plan, workers: Workers, rng: np.random.Generator
     for kills in range(1000):
         try:
             with MortalJournal(
-                plan.folder / "journal", bytes_left=int(rng.integers(1, 6000))
+                plan.folder / "journal", bytes_left=int(rng.integers(1, 12_000))
             ) as journal:
                 engine = Engine(plan, journal, clock=clock())
                 engine.begin({}, "abc")
