@@ -183,7 +183,7 @@ def _patient(plan: Plan) -> Plan:
     study = plan.space.study
     scheduler = study.scheduler.model_copy(update={"compare_in_pretraining": False})
     study = study.model_copy(update={"scheduler": scheduler})
-    return replace(plan, space=plan.space.model_copy(update={"study": study}))
+    return replace(plan, space=replace(plan.space, study=study))
 
 
 def _value(point: Point) -> float:
