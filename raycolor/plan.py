@@ -329,6 +329,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for path, value in default_settings().items():
             if path not in before["search"]:
                 old.setdefault(f"fixed.{path}", value)
+    if "study" in before:
+        for path, value in flattened(StudySettings().model_dump(mode="json")).items():
+            if f"study.{path}" in new:
+                old.setdefault(f"study.{path}", value)
     lines = []
     for path in sorted(old.keys() | new.keys()):
         if json.dumps(old.get(path)) != json.dumps(new.get(path)):

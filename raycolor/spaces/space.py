@@ -45,7 +45,7 @@ class SchedulerSettings(FileModel):
     report."""
     reduction: Annotated[int, Field(ge=2, le=16)] = 3
     """About one in this many trials survives a rung; each rung is this many times the last."""
-    compare_in_pretraining: bool = True
+    compare_in_pretraining: Annotated[bool, Field(strict=True)] = True
     """Whether rungs within a trial's own pretraining compare it. Trials that pretrain alike have
     the same score there, whatever else they have; false lets each pass such rungs undecided."""
 
