@@ -198,7 +198,7 @@ def curves(
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-2)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 1e-2)])
 def test_fast_path_learns_as_the_plain_one(
     backbone: str,
     precision: str,
