@@ -172,6 +172,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--quick", action="store_true", help="three seeds, for a test")
     flags = parser.parse_args()
+    if not flags.curves.is_file():
+        parser.error(
+            f"--curves {flags.curves}: there is no such table; `python benchmarks/record_curves.py` "
+            "records it, or name another one"
+        )
     seeds = range(3 if flags.quick else flags.seeds)
     grid, started = read_grid(flags.curves), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
