@@ -174,8 +174,8 @@ def main() -> None:
     flags = parser.parse_args()
     if not flags.curves.is_file():
         parser.error(
-            f"--curves {flags.curves}: there is no such table; `python benchmarks/record_curves.py` "
-            "records it, or name another one"
+            f"--curves {flags.curves}: there is no such table; "
+            "`python benchmarks/record_curves.py` records it, or name another one"
         )
     seeds = range(3 if flags.quick else flags.seeds)
     grid, started = read_grid(flags.curves), time.monotonic()
