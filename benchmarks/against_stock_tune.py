@@ -26,6 +26,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from replayed import OBJECTIVE, SETTINGS, Settings, analytic_curves, read_lines
+from told import tell
 
 from raycolor.environment import describe_environment
 
@@ -323,9 +324,7 @@ def main() -> None:
         "faults": faults,
         "seconds": round(time.monotonic() - started),
     }
-    if flags.out:
-        flags.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(table(results))
+    tell(results, table(results), flags.out)
 
 
 if __name__ == "__main__":

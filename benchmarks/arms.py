@@ -8,7 +8,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -219,21 +218,3 @@ def new_arm(name: str, grid: Grid, plan: Plan, *, trials: int, seed: int) -> Arm
             return Raycolor(grid, patient, lambda: 0.0)
         case _:
             raise AssertionError(name)
-
-
-def new_plan(space: Path, out: Path) -> Plan:
-    """Make the plan of a study over the grid."""
-    from raycolor.plan import make_plan
-
-    return make_plan(
-        space=str(space),
-        study=None,
-        out=out,
-        data="photos",
-        trials=None,
-        concurrent=None,
-        overrides={},
-        address=None,
-        time_budget_s=None,
-        seed=0,
-    )

@@ -32,6 +32,7 @@ from typing import Any, TypeVar
 import numpy as np
 from against_stock_tune import EVERY, recorded_curves, run
 from replayed import Settings, analytic_curves
+from told import tell
 
 from raycolor.cache import VARIABLE
 from raycolor.data import SPLITS, write_rows
@@ -295,9 +296,7 @@ def main() -> None:
         "busy": shares,
         "seconds": round(time.monotonic() - started),
     }
-    if flags.out:
-        flags.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(tables(results, sizes))
+    tell(results, tables(results, sizes), flags.out)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ as they do the clock's. The output is a table, and JSON with hardware and versio
 
 import argparse
 import io
-import json
 import statistics
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import numpy as np
 import torch
 from PIL import Image
 from skimage.color import rgb2lab
+from told import tell
 from torch import Tensor
 
 from raycolor import color
@@ -169,24 +169,17 @@ def main() -> None:
     ]
     environment = describe_environment()
     environment["packages"] |= {name: version(name) for name in ("pillow", "scikit-image")}
-    text = json.dumps(
-        {
-            "environment": environment,
-            "threads": 1,
-            "rounds": rounds,
-            "quick": flags.quick,
-            "size": size,
-            "stored": {GATHERED: size, CROPPED: stored, CONVERTED: size},
-            "photographs": {"number": number, "width": PHOTO[0], "height": PHOTO[1]},
-            "results": results,
-        },
-        indent=2,
-    )
-    print(table(results), file=sys.stderr if flags.out is None else sys.stdout)
-    if flags.out:
-        flags.out.write_text(text + "\n", encoding="utf-8")
-    else:
-        print(text)
+    about = {
+        "environment": environment,
+        "threads": 1,
+        "rounds": rounds,
+        "quick": flags.quick,
+        "size": size,
+        "stored": {GATHERED: size, CROPPED: stored, CONVERTED: size},
+        "photographs": {"number": number, "width": PHOTO[0], "height": PHOTO[1]},
+        "results": results,
+    }
+    tell(about, table(results), flags.out)
 
 
 if __name__ == "__main__":

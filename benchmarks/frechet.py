@@ -12,7 +12,6 @@ scipy takes half a minute a round; `--without-scipy` leaves it out.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import scipy.linalg
 import torch
+from told import tell
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -149,21 +149,14 @@ def main() -> None:
             )
     environment = describe_environment()
     environment["packages"] |= {name: version(name) for name in (TORCHMETRICS, SCIPY)}
-    text = json.dumps(
-        {
-            "environment": environment,
-            "threads": flags.threads,
-            "rounds": flags.rounds,
-            "features": LENGTH,
-            "results": results,
-        },
-        indent=2,
-    )
-    print(table(results), file=sys.stderr if flags.out is None else sys.stdout)
-    if flags.out:
-        flags.out.write_text(text + "\n", encoding="utf-8")
-    else:
-        print(text)
+    about = {
+        "environment": environment,
+        "threads": flags.threads,
+        "rounds": flags.rounds,
+        "features": LENGTH,
+        "results": results,
+    }
+    tell(about, table(results), flags.out)
 
 
 if __name__ == "__main__":

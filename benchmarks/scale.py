@@ -24,6 +24,7 @@ from typing import Any
 
 from against_stock_tune import EVERY, HERE, run
 from replayed import SETTINGS, Settings, analytic_curves
+from told import tell
 
 from raycolor.environment import describe_environment
 
@@ -173,9 +174,7 @@ def main() -> None:
         "bookkeeping": bookkeeping,
         "seconds": round(time.monotonic() - started),
     }
-    if flags.out:
-        flags.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(table(medians, bookkeeping))
+    tell(results, table(medians, bookkeeping), flags.out)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ in simulated time, smallest rung 1/27 of the budget. The score to reach is the m
 the seeds, of the best that random search without pruning has after its 40 whole runs. A search that
 never reaches it counts as infinitely dear. In the second table the score is what random search has
 after a quarter of that compute; in the third the arms that prune have no end of trials: they go on
-until they are there, or have spent what random search spends. The last arm is a rule that raycolor
-does not have yet. From the JSON
-`tools/make_search_figure.py` draws the best score over compute.
+until they are there, or have spent what random search spends. The last arm has
+`study.scheduler.compare_in_pretraining: false`. From the JSON `tools/make_search_figure.py` draws
+the best score over compute.
 """
 
 import argparse
-import json
 import math
 import sys
 import tempfile
@@ -24,16 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arms import new_arm, new_plan
+from arms import new_arm
 from curves import Grid, read_grid
+from record_curves import CURVES, TABLE, grid_plan
 from simulated import Moment, simulate
+from told import tell
 
 from raycolor.environment import describe_environment
 from raycolor.plan import Plan
 
-HERE = Path(__file__).parent
-SPACE = HERE / "recorded_grid.yaml"
-TABLE = HERE.parent / "results" / "curves" / "curves.parquet"
 TRIALS, WORKERS, ENDLESS = 40, 4, 4000
 RANDOM = "random"
 KEPT = (2, 4, 8, 13)
@@ -168,7 +166,7 @@ def main() -> None:
     """Run all arms with all seeds, and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--curves", type=Path, default=TABLE, help="the recorded table")
+    parser.add_argument("--curves", type=Path, default=CURVES / TABLE, help="the recorded table")
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--quick", action="store_true", help="three seeds, for a test")
     flags = parser.parse_args()
@@ -180,7 +178,7 @@ def main() -> None:
     seeds = range(3 if flags.quick else flags.seeds)
     grid, started = read_grid(flags.curves), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        plan = new_plan(SPACE, Path(folder))
+        plan = grid_plan(Path(folder))
         found: dict[str, list[Search]] = {name: [] for name in ARMS}
         for seed in seeds:
             for name in ARMS:
@@ -225,17 +223,20 @@ def main() -> None:
         "courses": courses,
         "seconds": round(time.monotonic() - started),
     }
-    if flags.out:
-        flags.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{len(grid.curves)} configurations, {len(seeds)} seeds; to reach: {target:.2f}, which "
-        f"{results['target_rank']} configurations reach\n"
+    base = results["arms"][RANDOM]
+    milder_base = results["arms_to_the_milder"][RANDOM]
+    tables = (
+        (
+            f"{len(grid.curves)} configurations, {len(seeds)} seeds; to reach: {target:.2f}, which "
+            f"{results['target_rank']} configurations reach"
+        ),
+        table(results["arms"], base, goes_on=False),
+        f"To {milder:.2f}, where random search is after a quarter of its compute:",
+        table(results["arms_to_the_milder"], milder_base, goes_on=False),
+        "Without an end of trials:",
+        table(results["arms_going_on"], base, goes_on=True),
     )
-    print(table(results["arms"], results["arms"][RANDOM], goes_on=False))
-    print(f"\nTo {milder:.2f}, where random search is after a quarter of its compute:\n")
-    print(table(results["arms_to_the_milder"], results["arms"][RANDOM], goes_on=False))
-    print("\nWithout an end of trials:\n")
-    print(table(results["arms_going_on"], results["arms"][RANDOM], goes_on=True))
+    tell(results, "\n\n".join(tables), flags.out)
 
 
 if __name__ == "__main__":

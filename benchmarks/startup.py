@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from told import tell
 
 from raycolor.config import TrialConfig, nested
 from raycolor.data import PHOTOS, open_prepared
@@ -177,15 +178,8 @@ def main() -> None:
         {"what": what, "seconds": round(statistics.median(some), 4), "times": len(some)}
         for what, some in found.items()
     ]
-    text = json.dumps(
-        {"environment": describe_environment(), "threads": flags.threads, "results": results},
-        indent=2,
-    )
-    print(table(results), file=sys.stderr if flags.out is None else sys.stdout)
-    if flags.out:
-        flags.out.write_text(text + "\n", encoding="utf-8")
-    else:
-        print(text)
+    about = {"environment": describe_environment(), "threads": flags.threads, "results": results}
+    tell(about, table(results), flags.out)
 
 
 if __name__ == "__main__":

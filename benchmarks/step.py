@@ -16,7 +16,6 @@ The output is a table, and JSON with hardware and versions.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -27,6 +26,7 @@ from typing import Any
 
 import torch
 from reference import CheckoutError, reference_step
+from told import tell
 from torch.utils.flop_counter import FlopCounterMode
 
 from raycolor import color
@@ -258,22 +258,15 @@ def main() -> None:
     else:
         cases = CASES[:1] if flags.quick else CASES
         about = {"shared": SHARED, "results": own_cases(rounds, seconds, cases)}
-    text = json.dumps(
-        {
-            "environment": describe_environment(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-            "threads": flags.threads,
-            "rounds": rounds,
-            "quick": flags.quick,
-            **about,
-        },
-        indent=2,
-    )
-    print(table(about["results"]), file=sys.stderr if flags.out is None else sys.stdout)
-    if flags.out:
-        flags.out.write_text(text + "\n", encoding="utf-8")
-    else:
-        print(text)
+    found = {
+        "environment": describe_environment(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": flags.threads,
+        "rounds": rounds,
+        "quick": flags.quick,
+        **about,
+    }
+    tell(found, table(about["results"]), flags.out)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import search
-from arms import Raycolor, Run, new_arm, new_plan
+from arms import Raycolor, Run, new_arm
 from curves import BACKBONE, FD, LENGTH, OBJECTIVE, Grid, Point, read_grid
-from record_curves import REPORTS, SPACE, grid
+from record_curves import REPORTS, grid, grid_plan
 from simulated import simulate
 
 from raycolor.plan import Plan
@@ -64,7 +64,7 @@ def curves(table: Path) -> Grid:
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    return new_plan(SPACE, tmp_path_factory.mktemp("study"))
+    return grid_plan(tmp_path_factory.mktemp("study"))
 
 
 def test_the_table_is_read_as_it_was_recorded(curves: Grid) -> None:
