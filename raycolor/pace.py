@@ -20,7 +20,7 @@ from raycolor.crops import training_batch
 from raycolor.networks.encoder_state import Contents
 from raycolor.rebalancing import bins_folder, class_weights
 from raycolor.remote.data_sets import open_data_set
-from raycolor.steps import adversarial_step, build_networks, lone_step
+from raycolor.steps import adversarial_step, build_networks, lone_step, set_determinism
 
 READY = "ready"
 
@@ -57,7 +57,7 @@ def _stepper(asked: dict[str, Any], contents: Contents | None) -> tuple[Callable
     config = TrialConfig.model_validate(asked["config"])
     prepared = open_data_set(asked["data"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.use_deterministic_algorithms(config.determinism == "exact")
+    set_determinism(config)
     rarity = class_weights(prepared, config, bins_folder()) if classifies(config) else None
     networks = build_networks(config, device, contents, rarity)
     pictures, batch_size = prepared.pictures("train"), config.budget.batch_size

@@ -4,6 +4,7 @@ Axis letters: b batch, c channels, h height, w width, p and r rows and columns o
 """
 
 import math
+import os
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -91,6 +92,20 @@ def seed_draws(seed: int, purpose: int, images_seen: int) -> None:
     """
     state = np.random.SeedSequence([seed, purpose, images_seen]).generate_state(1, np.uint64)
     torch.manual_seed(int(state[0]))
+
+
+def set_determinism(config: TrialConfig) -> None:
+    """Let torch take the same or the fastest kernels in this process, as a run wants it."""
+    exact = config.determinism == "exact"
+    if exact:
+        # cuBLAS reads it when CUDA starts; without it deterministic matrix products are refused.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(exact)
+    # torch would write NaN into all new memory, so that what is read too soon gives the same bits.
+    # Nothing here does (a test of the steps looks), and it costs time in every layer.
+    # A module's property, which its stub does not know.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = not exact
 
 
 def build_networks(

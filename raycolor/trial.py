@@ -13,7 +13,6 @@ on gives the same bits as one that never stopped, and one that takes pretraining
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +44,7 @@ from raycolor.steps import (
     prepare_generator,
     pretraining_step,
     seed_draws,
+    set_determinism,
     set_learning_rates,
 )
 
@@ -111,7 +111,7 @@ def train(
     """
     check_size(config.data, prepared)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    _set_determinism(config)
+    set_determinism(config)
     rarity = None
     if classifies(config):
         rarity = class_weights(prepared, config, None if cache is None else bins_folder())
@@ -173,19 +173,6 @@ def best_key(config: TrialConfig) -> str:
 def _next_report(config: TrialConfig, images_seen: int) -> int:
     every = config.budget.report_every
     return (images_seen // every + 1) * every
-
-
-def _set_determinism(config: TrialConfig) -> None:
-    exact = config.determinism == "exact"
-    if exact:
-        # cuBLAS reads it when CUDA starts; without it deterministic matrix products are refused.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(exact)
-    # torch would write NaN into all new memory, so that what is read too soon gives the same bits.
-    # Nothing here does (a test of the steps looks), and it costs time in every layer.
-    # A module's property, which its stub does not know.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = not exact
 
 
 class _Run:

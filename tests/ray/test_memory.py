@@ -19,28 +19,11 @@ from raycolor.study.journal import read_journal
 from raycolor.study.records import Fault, Resources, Session
 from raycolor.study.rules import replay
 from raycolor.study.state import fold
+from tests.ray.test_faults import SPACE as TINY
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-SPACE = """
-study:
-  concurrent: 2
-  searcher: {kind: grid}
-  scheduler: {kind: none}
-  resources: {cpus: 1, gpus: 0.5}
-fixed:
-  data.size: 32
-  generator.backbone: scratch
-  generator.width: 8
-  discriminator.width: 8
-  evaluation.images: 8
-  evaluation.extractor_size: 64
-  budget.images: 96
-  budget.report_every: 32
-  budget.batch_size: 32
-search:
-  losses.l1_lambda: {kind: choice, values: [100, 50, 20]}
-"""
+SPACE = TINY.replace("concurrent: 1", "concurrent: 2").replace("price_per_hour: 1", "gpus: 0.5")
 
 WORKERS = '''
 """Python reads this when a worker starts: it waits for the trial's module, and alters it."""

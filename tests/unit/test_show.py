@@ -31,6 +31,16 @@ def run(
     return code, out, err
 
 
+def refusal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object
+) -> str:
+    """Show in vain; return the one sentence that was said."""
+    code, out, err = run(capsys, monkeypatch, *words)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    return err
+
+
 def test_the_answer_and_the_page(
     study: tuple[StudyState, Plan],
     capsys: pytest.CaptureFixture[str],
@@ -112,10 +122,7 @@ def test_what_cannot_be_shown(
     _, plan = study
     (plan.folder / "report.html").touch()
     monkeypatch.chdir(plan.folder)
-    code, out, err = run(capsys, monkeypatch, *words)
-    assert (code, out) == (2, "")
-    assert message in err
-    assert len(err.splitlines()) == 1
+    assert message in refusal(capsys, monkeypatch, *words)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +144,7 @@ def test_flags_that_do_not_go_together(
 ) -> None:
     _, plan = study
     monkeypatch.chdir(plan.folder)
-    code, out, err = run(capsys, monkeypatch, plan.folder, *words)
-    assert (code, out) == (2, "")
-    assert message in err
+    assert message in refusal(capsys, monkeypatch, plan.folder, *words)
 
 
 def test_a_finished_study_is_built_elsewhere_and_is_as_it_was(

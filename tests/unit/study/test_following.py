@@ -250,9 +250,9 @@ def test_a_study_that_is_missing_is_one_sentence(plan: Plan) -> None:
         Watched(plan).follower.run()
 
 
-def test_a_study_that_has_only_just_begun_is_waited_for(plan: Plan) -> None:
-    if plan.remote is None:
-        pytest.skip("in a folder a journal begins with its first record")
+def test_a_study_that_has_only_just_begun_is_waited_for(tmp_path: Path) -> None:
+    # In a folder a journal begins with its first record.
+    plan = make(tmp_path / "plan", out=(tmp_path / "shared").as_uri())
     with open_journal(plan) as journal:
         watched = Watched(plan)
         assert not watched.follower.round()
