@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -255,9 +254,6 @@ def test_ray_submit(cluster: Cluster) -> None:
     assert "Traceback" not in done.stdout
 
 
-@pytest.mark.skipif(
-    find_spec("aiohttp_cors") is None, reason='needs Ray\'s dashboard: pip install "ray[default]"'
-)
 def test_ray_job_submit(cluster: Cluster, tmp_path: Path) -> None:
     change(cluster.network.operator)
     tunnel = cluster.network.operator.enter([str(BIN / "ray"), "dashboard", "cluster.yaml"])
