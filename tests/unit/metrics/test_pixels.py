@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from raycolor.metrics.pixels import colorfulness, psnr, ssim
 
@@ -58,6 +59,18 @@ def test_ssim_equals_scikit_image() -> None:
             use_sample_covariance=False,
         )
         assert float(ssim(predicted, truth)[place]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_ssim_equals_torchmetrics() -> None:
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.randint(0, 256, (3, 3, 24, 32), dtype=torch.uint8, generator=generator)
+    predicted = (truth.int() + torch.randint(-40, 41, truth.shape, generator=generator)).clamp(
+        0, 255
+    )
+    pair = predicted.double() / 255, truth.double() / 255
+    expected = structural_similarity_index_measure(*pair, data_range=1.0, reduction="none")
+    found = ssim(predicted.to(torch.uint8), truth)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
 def test_ssim_of_equal_pictures_is_one() -> None:
