@@ -177,11 +177,10 @@ class Raycolor(Arm):
         return decision.action == "go_on"
 
 
-def _patient(plan: Plan) -> Plan:
-    """Let rungs compare trials only beyond their own pretraining."""
+def _changed(plan: Plan, part: str, **settings: object) -> Plan:
+    """Replace settings of the searcher or the scheduler."""
     study = plan.space.study
-    scheduler = study.scheduler.model_copy(update={"compare_in_pretraining": False})
-    study = study.model_copy(update={"scheduler": scheduler})
+    study = study.model_copy(update={part: getattr(study, part).model_copy(update=settings)})
     return replace(plan, space=replace(plan.space, study=study))
 
 
@@ -194,8 +193,8 @@ def new_arm(name: str, grid: Grid, plan: Plan, *, trials: int, seed: int) -> Arm
     """Make an arm by its name.
 
     Args:
-        name: `random`, `one rung, best K`, `stock`, `raycolor`,
-            `raycolor, compared after pretraining`.
+        name: `random`, `one rung, best K`, `stock`, `raycolor`, or `raycolor, ` and one of
+            `compared in pretraining`, `with repeats`, `random suggestions`.
         grid: the curves.
         plan: of the study; its trials and seed are replaced.
         trials: most configurations that the arm tries.
@@ -212,9 +211,13 @@ def new_arm(name: str, grid: Grid, plan: Plan, *, trials: int, seed: int) -> Arm
         case "stock":
             return StockTune(grid, trials, seed, rung=rung, reduction=reduction)
         case "raycolor":
-            return Raycolor(grid, replace(plan, trials=trials, seed=seed), lambda: 0.0)
-        case "raycolor, compared after pretraining":
-            patient = replace(_patient(plan), trials=trials, seed=seed)
-            return Raycolor(grid, patient, lambda: 0.0)
+            pass
+        case "raycolor, compared in pretraining":
+            plan = _changed(plan, "scheduler", compare_in_pretraining=True)
+        case "raycolor, with repeats":
+            plan = _changed(plan, "searcher", repeats=True)
+        case "raycolor, random suggestions":
+            plan = _changed(plan, "searcher", kind="random")
         case _:
             raise AssertionError(name)
+    return Raycolor(grid, replace(plan, trials=trials, seed=seed), lambda: 0.0)

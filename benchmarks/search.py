@@ -7,9 +7,10 @@ in simulated time, smallest rung 1/27 of the budget. The score to reach is the m
 the seeds, of the best that random search without pruning has after its 40 whole runs. A search that
 never reaches it counts as infinitely dear. In the second table the score is what random search has
 after a quarter of that compute; in the third the arms that prune have no end of trials: they go on
-until they are there, or have spent what random search spends. The last arm has
-`study.scheduler.compare_in_pretraining: false`. From the JSON `tools/make_search_figure.py` draws
-the best score over compute.
+until they are there, or have spent what random search spends. Arms of raycolor are called by the
+settings that are not the default: `study.scheduler.compare_in_pretraining: true`,
+`study.searcher.repeats: true`, `study.searcher.kind: random`. From the JSON
+`tools/make_search_figure.py` draws the best score over compute.
 """
 
 import argparse
@@ -34,14 +35,17 @@ from raycolor.plan import Plan
 
 TRIALS, WORKERS, ENDLESS = 40, 4, 4000
 RANDOM = "random"
+SHARED = "raycolor, shared stages"
 KEPT = (2, 4, 8, 13)
 ARMS = (
     RANDOM,
     *(f"one rung, best {kept}" for kept in KEPT),
     "stock",
     "raycolor",
-    "raycolor, shared stages",
-    "raycolor, compared after pretraining, shared stages",
+    SHARED,
+    "raycolor, with repeats, shared stages",
+    "raycolor, compared in pretraining, shared stages",
+    "raycolor, random suggestions, shared stages",
 )
 COLUMNS = (
     "search",
@@ -51,7 +55,7 @@ COLUMNS = (
     "runs in all",
     "best in the end",
 )
-GOING_ON = ("stock", "raycolor", *ARMS[-2:])
+GOING_ON = ("stock", SHARED, "raycolor, compared in pretraining, shared stages")
 QUARTER = TRIALS / 4
 """Whole runs after which random search gives a second, milder score to reach."""
 
@@ -198,7 +202,7 @@ def main() -> None:
                 going_on[name].append(search(name, grid, plan, seed, trials=ENDLESS, enough=enough))
     every = [target] * len(seeds)
     runs = np.geomspace(0.3, TRIALS, 120).round(3).tolist()
-    shown = (RANDOM, "one rung, best 8", "stock", *ARMS[-2:])
+    shown = (RANDOM, "one rung, best 8", "stock", "raycolor", SHARED)
     courses = {name: course(found[name], grid, runs) for name in shown}
     results = {
         "environment": describe_environment(),

@@ -6,7 +6,7 @@ This module imports neither torch nor ray, so that `--dry-run` answers at once.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -19,12 +19,14 @@ from raycolor.config import TrialConfig, default_settings, flattened
 from raycolor.errors import ConfigError
 from raycolor.remote.address import below, check_address, is_address, mirror_of
 from raycolor.remote.mirror import Mirror, study_files
-from raycolor.spaces.domains import Domain, Scalar, combinations, edges, ordered
+from raycolor.spaces.domains import Domain, Scalar, combinations, edges, grid_values, ordered
 from raycolor.spaces.file import find_space, load_space
 from raycolor.spaces.space import DEFAULT_TRIALS, MOST_CONCURRENT, MOST_TRIALS, Space, StudySettings
 
 BUILT_IN = "photos"
 """Name of the data set that ships with raycolor."""
+MOST_LENGTHS = 1000
+"""Lengths of pretraining over which a cost is averaged."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FOLDER_RULE = "use at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
 
@@ -151,15 +153,43 @@ class Plan:
         again = min(confirm.top, self.trials) * confirm.seeds if confirm.top else 0
         return again * self.base.budget.images
 
+    def comparison_points(self, pretraining: int) -> tuple[int, ...]:
+        """Image counts at which a trial is compared with others.
+
+        Args:
+            pretraining: its length in images.
+
+        Returns:
+            The rungs. Where trials are not compared in their pretraining, those up to its end give
+            way to one point, as far behind that end as the first rung is behind the beginning.
+        """
+        rungs = self.rungs
+        if not rungs or not pretraining or self.space.study.scheduler.compare_in_pretraining:
+            return rungs
+        first = pretraining + rungs[0]
+        return (first, *(rung for rung in rungs if rung > first))
+
     def smallest_cost(self) -> int:
-        """Training images if halving keeps exactly its share at each rung."""
-        if not self.rungs:
-            return self.largest_cost()
-        images, before, alive = self.confirming_cost(), 0, float(self.trials)
-        for rung in self.rungs:
-            images += math.ceil(alive) * (rung - before)
-            before, alive = rung, alive / self.space.study.scheduler.reduction
-        return images + math.ceil(alive) * (self.base.budget.images - before)
+        """Training images if halving keeps exactly its share wherever trials are compared."""
+        lengths = self._pretraining_lengths()
+        cost = 0.0
+        for length in lengths:
+            before, alive = 0, self.trials / len(lengths)
+            for point in (*self.comparison_points(length), self.base.budget.images):
+                if point > before:
+                    cost += alive * (min(point, self.base.budget.images) - before)
+                    before, alive = point, alive / self.space.study.scheduler.reduction
+        return math.ceil(cost) + self.confirming_cost()
+
+    def _pretraining_lengths(self) -> Sequence[int]:
+        """Lengths of pretraining that trials may have, each as likely; of a long range its ends."""
+        domain = self.space.search.get("pretraining.images")
+        if domain is None:
+            return (self.base.pretraining.images,)
+        values = grid_values(domain)
+        if values is None or len(values) > MOST_LENGTHS:
+            values = edges(domain)
+        return [int(str(value)) for value in values]
 
     def describe(self) -> str:
         """The plan for people."""
@@ -179,6 +209,8 @@ class Plan:
             lines.append(
                 f"Rungs      {rungs} images; about one in {scheduler.reduction} survives each"
             )
+            if any(self.comparison_points(n) != self.rungs for n in self._pretraining_lengths()):
+                lines[-1] += f"; the first is {self.rungs[0]:,} after pretraining, or later"
         else:
             lines.append("Rungs      none: every trial trains to its end")
         lines.append(
@@ -340,6 +372,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _as_of_old(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the settings of a study that began before some of them existed."""
+    return {
+        **study,
+        "searcher": {"repeats": True, **study["searcher"]},
+        "scheduler": {"compare_in_pretraining": True, **study["scheduler"]},
+    }
+
+
 def restored_plan(
     tree: Mapping[str, Any], folder: Path, *, remote: str | None = None, seen: Path | None = None
 ) -> Plan:
@@ -359,7 +400,7 @@ def restored_plan(
         study["concurrent"] = tree["concurrent"] or "auto"
         space = Space(
             name=tree["space"],
-            study=StudySettings.model_validate({**tree["study"], **study}),
+            study=StudySettings.model_validate({**_as_of_old(tree["study"]), **study}),
             fixed=tree["fixed"],
             search=ordered(TypeAdapter(dict[str, Domain]).validate_python(tree["search"])),
             baseline=tree["baseline"],

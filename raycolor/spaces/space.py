@@ -33,6 +33,9 @@ class SearcherSettings(FileModel):
     another."""
     startup_trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 10
     """`tpe`: random trials before the model is used."""
+    repeats: Annotated[bool, Field(strict=True)] = False
+    """Whether a configuration may be suggested again while others are untried; it would run with
+    another seed. Where all settings have few values, `tpe` and `random` often meet old ones."""
 
 
 class SchedulerSettings(FileModel):
@@ -45,9 +48,10 @@ class SchedulerSettings(FileModel):
     report."""
     reduction: Annotated[int, Field(ge=2, le=16)] = 3
     """About one in this many trials survives a rung; each rung is this many times the last."""
-    compare_in_pretraining: Annotated[bool, Field(strict=True)] = True
-    """Whether rungs within a trial's own pretraining compare it. Trials that pretrain alike have
-    the same score there, whatever else they have; false lets each pass such rungs undecided."""
+    compare_in_pretraining: Annotated[bool, Field(strict=True)] = False
+    """Whether a rung compares a trial that is still in its pretraining. Trials that pretrain alike
+    have the same score there, whatever else they have; so each is first compared when it has seen
+    `first_rung` images after its pretraining, on the highest rung that it has reached by then."""
 
 
 class ResourceSettings(FileModel):

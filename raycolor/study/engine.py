@@ -38,6 +38,7 @@ CHANGEABLE = (
     "data: ",
     "fingerprint: ",
     "study.searcher.",
+    "study.scheduler.compare_in_pretraining",
     "study.guards.",
     "study.confirm",
     "fixed.budget.images",

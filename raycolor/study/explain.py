@@ -121,9 +121,15 @@ def _decision(trial: TrialState, report: Reported, state: StudyState, plan: Plan
     if decision.rung is None:
         return None
     standing = decision.standing or 0
+    where = f"At {images}, a rung,"
+    if decision.rung != report.images_seen:
+        where = (
+            f"At {images}, where its pretraining was long enough ago to compare it on the rung of "
+            f"{decision.rung:,},"
+        )
     if decision.cutoff is None:
         return (
-            f"At {images}, a rung, its {plan.objective} was {value:.2f}. It was the first trial "
+            f"{where} its {plan.objective} was {value:.2f}. It was the first trial "
             "there, and the first always goes on."
         )
     others = "1 trial" if standing == 1 else f"{standing} trials"
@@ -134,7 +140,7 @@ def _decision(trial: TrialState, report: Reported, state: StudyState, plan: Plan
     }[decision.action]
     relation = "above" if value > decision.cutoff else "not above"
     return (
-        f"At {images}, a rung, its {plan.objective} was {value:.2f}. {others} had been there "
+        f"{where} its {plan.objective} was {value:.2f}. {others} had been there "
         f"before. About one in {plan.space.study.scheduler.reduction} goes on, which put the "
         f"cutoff at {decision.cutoff:.2f}; {value:.2f} is {relation} it, {went}. "
         + _hindsight(trial, report, state, plan)

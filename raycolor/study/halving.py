@@ -40,7 +40,8 @@ class Halving:
         self._rungs: dict[int, dict[int, float]] = {
             rung: {} for rung in sorted(rungs, reverse=True)
         }
-        self._passed: dict[int, int] = {}
+        self._late: set[int] = set()
+        """Trials that could not be compared at first: some rungs are behind them."""
         self._reduction = reduction
         self._end = end
 
@@ -69,14 +70,15 @@ class Halving:
             number: the trial's.
             images_seen: at the report.
             value: of the objective, lower is better; NaN counts as infinite.
-            compared: whether it can be compared with others yet. A trial never stands on the rungs
-                that it passes before.
+            compared: whether it can be compared with others yet. The first time that it can, it
+                stands on the highest rung that it has reached, and never on those below.
         """
         if not compared:
-            self._passed[number] = images_seen
+            self._late.add(number)
         sick = not math.isfinite(value)
         value = math.inf if sick else value
-        rung, cutoff, standing = self._arrive(number, images_seen, value)
+        reached = images_seen if compared else 0
+        rung, cutoff, standing = self._arrive(number, reached, value)
         seen = f"{images_seen:,} images"
         if sick:
             if rung is None:
@@ -99,7 +101,7 @@ class Halving:
                 standing=standing,
             )
         if rung is None:
-            reason = "between rungs" if compared else "not compared in its pretraining"
+            reason = "between rungs" if compared else "too soon after its pretraining to compare"
             return Decision(action="go_on", reason=reason, value=value)
         if cutoff is None:
             return Decision(
@@ -124,9 +126,11 @@ class Halving:
 
     def note_fault(self, number: int, images_seen: int) -> None:
         """Count a trial that failed as the worst of the next rung that it would have reached."""
-        ahead = [rung for rung, there in self._rungs.items() if number not in there]
-        passed = self._passed.get(number, 0)
-        ahead = [rung for rung in ahead if rung >= images_seen and rung > passed]
+        ahead = [
+            rung
+            for rung, there in self._rungs.items()
+            if number not in there and rung >= images_seen
+        ]
         if ahead:
             self._rungs[min(ahead)][number] = math.inf
 
@@ -134,9 +138,10 @@ class Halving:
         self, number: int, images_seen: int, value: float
     ) -> tuple[int | None, float | None, int | None]:
         """Put a trial on the highest rung that it has reached and does not stand on."""
-        passed = self._passed.get(number, 0)
         for rung, there in self._rungs.items():
-            if images_seen < rung or number in there or rung <= passed:
+            if number in there and number in self._late:
+                break
+            if images_seen < rung or number in there:
                 continue
             standing = len(there)
             cutoff = _cutoff(list(there.values()), self._reduction)

@@ -152,10 +152,10 @@ class Rules:
 
     def _is_compared(self, trial: TrialState, images_seen: int) -> bool:
         """Tell whether a report can be compared with those of other trials."""
-        if self.plan.space.study.scheduler.compare_in_pretraining:
-            return True
         fixed = self.plan.base.pretraining.images
-        return images_seen > int(trial.chosen.get("pretraining.images", fixed) or 0)
+        pretraining = int(str(trial.chosen.get("pretraining.images", fixed)))
+        points = self.plan.comparison_points(pretraining)
+        return not points or images_seen >= points[0]
 
     def _begin(self, session: Session) -> None:
         plan = restored_plan(session.plan, self.plan.folder, remote=self.plan.remote)

@@ -9,9 +9,11 @@ the cost of the others is linear in their number, some 30 ms with a thousand.
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
+
+import numpy as np
 
 from raycolor.spaces.domains import (
     Choice,
@@ -22,6 +24,7 @@ from raycolor.spaces.domains import (
     Uniform,
     combinations,
     exists,
+    grid_values,
     point_values,
 )
 from raycolor.spaces.space import Space
@@ -29,6 +32,12 @@ from raycolor.study.state import TrialState
 
 if TYPE_CHECKING:
     import optuna
+
+
+DRAWS = 8
+"""Draws of a sampler before one of the untried configurations is taken at random."""
+MOST_LISTED = 100_000
+"""Configurations that are listed for that; in a larger space a draw finds untried ones soon."""
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -89,12 +98,45 @@ def suggest(
     if searcher.kind != "random":  # which looks at none of them
         distributions = {path: distribution(domain) for path, domain in search.items()}
         study.add_trials([_told(trial, search, distributions, objective) for trial in trials])
+    chosen = _asked(study, search)
+    if searcher.repeats:
+        return chosen
+    tried = {_key(trial.chosen) for trial in trials if trial.status != "failed" or trial.too_large}
+    for _ in range(DRAWS - 1):
+        if _key(chosen) not in tried:
+            return chosen
+        # Each draw counts as one under way, which keeps the next one off.
+        chosen = _asked(study, search)
+    if _key(chosen) not in tried:
+        return chosen
+    return _untried(search, tried, sampler_seed) or chosen
+
+
+def _asked(study: "optuna.Study", search: Mapping[str, Domain]) -> dict[str, Scalar]:
+    """Ask a study for a configuration."""
     asked = study.ask()
     chosen: dict[str, Scalar] = {}
     for path, domain in search.items():
         if exists(domain, chosen):
             chosen[path] = _drawn(asked, path, domain)
     return chosen
+
+
+def _key(chosen: Mapping[str, Scalar]) -> Hashable:
+    return tuple(sorted(chosen.items()))
+
+
+def _untried(
+    search: Mapping[str, Domain], tried: Collection[Hashable], seed: int
+) -> dict[str, Scalar] | None:
+    """Draw one of the configurations that nobody has tried; None if there are none, or too many."""
+    listed = [grid_values(domain) for domain in search.values()]
+    if any(values is None for values in listed):
+        return None
+    if math.prod(len(values) for values in listed if values is not None) > MOST_LISTED:
+        return None
+    left = [chosen for chosen in combinations(search) if _key(chosen) not in tried]
+    return left[np.random.default_rng(seed).integers(len(left))] if left else None
 
 
 def _told(

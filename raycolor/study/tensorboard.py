@@ -152,7 +152,7 @@ class TensorBoardView:
             if math.isfinite(value) and tag not in hparams.CONSTANT
         ]
         summary = Summary(value=values)
-        if report.decision.rung is not None:
+        if report.images_seen in self._plan.rungs:
             name = trial_name(trial.number, trial.chosen)
             picture = self._plan.files.fetch(f"checkpoints/{name}/samples_{report.images_seen}.png")
             if picture.is_file():

@@ -44,7 +44,7 @@ SPACE = f"""
 study:
   trials: 8
   searcher: {{kind: tpe, startup_trials: 3}}
-  scheduler: {{kind: asha, first_rung: {EVERY}, reduction: 3}}
+  scheduler: {{kind: asha, first_rung: {EVERY}, reduction: 3, compare_in_pretraining: true}}
 fixed:
   budget.images: {BUDGET}
   budget.report_every: {EVERY}

@@ -52,6 +52,15 @@ def test_the_first_at_a_rung_goes_on(told: Told, plan: Plan) -> None:
     assert "the best of the study so far" in text
 
 
+def test_compared_after_its_pretraining(told: Told, plan: Plan) -> None:
+    number = told.ask(pretraining__images=48)
+    told.report(number, 64, 90.0, "prune", "90 is above", rung=48, cutoff=70.0, standing=1)
+    assert (
+        "At 64 images, where its pretraining was long enough ago to compare it on the rung of 48, "
+        "its fd_efficientnet_lite0_best was 90.00. 1 trial had been there before."
+    ) in story(told, number, plan)
+
+
 def test_trained_to_its_end(told: Told, plan: Plan) -> None:
     told.report(0, 144, 50.0, "end", "trained to its end", rung=144)
     assert "000_lite0_lambda84 trained to its end, 144 of 144 images." in story(told, 0, plan)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raycolor.plan import Plan
+from raycolor.plan import Plan, restored_plan
 from raycolor.study.halving import Halving
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Ask, Reported
@@ -25,17 +25,23 @@ from tests.unit.study.fakes import (
     story,
 )
 from tests.unit.study.test_engine import resume_until_finished
+from tests.unit.study.test_views import session
 
-WITHOUT = SPACE.replace("reduction: 3", "reduction: 3, compare_in_pretraining: false")
+WITHOUT = SPACE.replace(", compare_in_pretraining: true", "")
+"""The default: a trial's first comparison is EVERY images after its own pretraining."""
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return make(tmp_path, WITHOUT)
+    plan = make(tmp_path, WITHOUT)
+    assert not plan.space.study.scheduler.compare_in_pretraining
+    return plan
 
 
 @pytest.mark.parametrize("trial_curve", [curve, sick_curve])
-def test_no_rung_within_its_own_pretraining_judges_a_trial(plan: Plan, trial_curve: Curve) -> None:
+def test_a_trial_is_first_compared_some_images_after_its_pretraining(
+    plan: Plan, trial_curve: Curve
+) -> None:
     records = run(plan, Workers(curve=trial_curve, in_flight=3))
     assert replay(plan, records) == []
     length = {
@@ -43,23 +49,82 @@ def test_no_rung_within_its_own_pretraining_judges_a_trial(plan: Plan, trial_cur
         for record in records
         if isinstance(record, Ask)
     }
-    assert len(set(length.values())) > 1
-    judged: dict[int, int] = dict.fromkeys(RUNGS, 0)
+    assert set(length.values()) >= {48, 96}
+    first: dict[int, Reported] = {}
     for report in (record for record in records if isinstance(record, Reported)):
-        rung = report.decision.rung
-        if report.images_seen <= length[report.number]:
-            assert rung is None
-            if report.decision.action == "go_on":
-                assert report.decision.reason == "not compared in its pretraining"
-        elif report.images_seen in RUNGS:
-            assert rung == report.images_seen
-            # Those that pass do not count among those that were there before.
-            assert report.decision.standing is not None
-            assert report.decision.standing <= judged[rung] + len(length)
-            judged[rung] += 1
-        elif math.isfinite(report.decision.value or math.nan):
-            assert rung is None
-    assert judged[EVERY] == sum(images == 0 for images in length.values())
+        own, seen, decision = length[report.number], report.images_seen, report.decision
+        if own and seen < own + EVERY:
+            assert decision.rung is None
+            if decision.action == "go_on":
+                assert decision.reason == "too soon after its pretraining to compare"
+            continue
+        if report.number in first:
+            assert decision.rung == (seen if seen in RUNGS else None)
+            continue
+        first[report.number] = report
+        assert seen == own + EVERY
+        # On the highest rung that it has reached, not at the next one.
+        assert decision.rung == {0: 16, 48: 48, 96: 48}[own]
+    assert {length[number] for number in first} >= {48}
+    assert len(first) > 2
+
+
+def test_trials_of_one_pretraining_are_told_apart(tmp_path: Path) -> None:
+    # Ten trials with one score until their ways part, the best of which comes last.
+    for compared, survivors in ((False, {7, 8, 9}), (True, set(range(10)))):
+        halving = Halving((16, 48), 3, 100)
+        alive = set(range(10))
+        for images in (16, 32, 48, 64):
+            for number in sorted(alive):
+                value = 90.0 if images <= 32 else 50.0 - number
+                early = images < 48 and not compared
+                decision = halving.decide(number, images, value, compared=not early)
+                if decision.action == "prune":
+                    alive.discard(number)
+        assert alive >= survivors
+
+
+def test_who_comes_late_to_a_rung_never_stands_on_those_below() -> None:
+    halving = Halving((16, 48, 144), 2, 160)
+    for images in (16, 32, 48):
+        assert halving.decide(0, images, 50.0, compared=False).rung is None
+    late = halving.decide(0, 64, 50.0)
+    assert (late.rung, late.standing) == (48, 0)
+    for images in (80, 96):
+        assert halving.decide(0, images, 50.0).rung is None
+    others = [halving.decide(1, images, 40.0) for images in (16, 48)]
+    assert [(one.rung, one.standing) for one in others] == [(16, 0), (48, 1)]
+    assert (halving.decide(0, 144, 40.0).standing, halving.decide(1, 144, 90.0).standing) == (0, 1)
+
+
+def test_a_fault_before_it_is_compared_counts_at_the_next_rung() -> None:
+    halving = Halving((16, 48, 144), 2, 160)
+    assert halving.decide(0, 16, 90.0, compared=False).action == "go_on"
+    assert halving.decide(0, 32, math.nan, compared=False).action == "prune"
+    assert halving.decide(1, 16, 50.0).standing == 0
+    assert halving.decide(1, 48, 50.0).standing == 1
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "points"),
+    [(0, (16, 48, 144)), (8, (24, 48, 144)), (40, (56, 144)), (96, (112, 144)), (140, (156,))],
+)
+def test_points_of_comparison(plan: Plan, pretraining: int, points: tuple[int, ...]) -> None:
+    assert plan.comparison_points(pretraining) == points
+
+
+def test_points_of_comparison_are_the_rungs_where_pretraining_counts(tmp_path: Path) -> None:
+    plan = make(tmp_path)
+    assert [plan.comparison_points(images) for images in (0, 48, 96)] == [RUNGS] * 3
+
+
+def test_the_cost_counts_how_late_trials_are_compared(plan: Plan, tmp_path: Path) -> None:
+    # Of 8 trials a third each with 0, 48 and 96; one in 3 survives.
+    whole = 16 + (48 - 16) / 3 + (144 - 48) / 9
+    late = [64 + (144 - 64) / 3, 112 + (144 - 112) / 3]
+    assert plan.smallest_cost() == math.ceil(8 * (whole + sum(late)) / 3)
+    assert make(tmp_path / "other").smallest_cost() == math.ceil(8 * whole)
+    assert "first is 16 after pretraining" in plan.describe()
 
 
 @pytest.mark.parametrize("trial_curve", [curve, sick_curve])
@@ -74,28 +139,21 @@ def test_killed_anywhere_it_equals_the_uninterrupted_one(
     assert story(read_journal(again.folder / "journal")) == expected
 
 
-def test_a_trial_never_stands_on_a_rung_that_it_passed() -> None:
-    halving = Halving((16, 48, 144), 2, 160)
-    for images in (16, 32, 48):
-        assert halving.decide(0, images, 50.0, compared=False).rung is None
-    # The first after its pretraining comes between rungs, and belongs to none behind it.
-    assert halving.decide(0, 64, 50.0).rung is None
-    others = [halving.decide(1, images, 90.0) for images in (16, 48)]
-    assert [(decision.action, decision.standing) for decision in others] == [("go_on", 0)] * 2
-    first = halving.decide(0, 144, 40.0)
-    assert (first.rung, first.standing) == (144, 0)
-    worse = halving.decide(1, 144, 90.0)
-    assert (worse.action, worse.standing) == ("prune", 1)
+def test_a_study_of_before_has_it_as_it_was(plan: Plan) -> None:
+    tree = plan.as_tree()
+    for part, setting in (("scheduler", "compare_in_pretraining"), ("searcher", "repeats")):
+        del tree["study"][part][setting]
+    settings = restored_plan(tree, plan.folder).space.study
+    assert settings.scheduler.compare_in_pretraining
+    assert settings.searcher.repeats
 
 
-def test_a_fault_counts_at_the_next_rung_that_judges() -> None:
-    halving = Halving((16, 48, 144), 2, 160)
-    sick = halving.decide(0, 16, math.nan, compared=False)
-    assert sick.action == "prune"
-    # It is the worst at 48; at 16, where it was not compared, the next one is the first.
-    assert halving.decide(1, 16, 50.0).standing == 0
-    assert halving.decide(1, 48, 50.0).standing == 1
-
-
-def test_a_study_of_before_has_it_as_it_was(tmp_path: Path) -> None:
-    assert make(tmp_path).space.study.scheduler.compare_in_pretraining
+def test_an_older_study_goes_on_with_it_as_it_is_now(tmp_path: Path) -> None:
+    before = make(tmp_path)
+    session(before, Workers(curve=curve, in_flight=3), most_reports=9, close=False)
+    now = make(tmp_path, WITHOUT)
+    records = run(now, Workers(curve=curve, in_flight=3))
+    assert replay(now, records) == []
+    reasons = [record.decision.reason for record in records if isinstance(record, Reported)]
+    assert "too soon after its pretraining to compare" not in reasons[:9]
+    assert "too soon after its pretraining to compare" in reasons[9:]

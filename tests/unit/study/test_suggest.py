@@ -15,7 +15,7 @@ from raycolor.spaces.file import load_space
 from raycolor.spaces.space import Space
 from raycolor.study.records import Action, Decision, Reported
 from raycolor.study.state import TrialState
-from raycolor.study.suggest import derived_seed, suggest
+from raycolor.study.suggest import _untried, derived_seed, suggest
 from tests.unit.study.fakes import BUDGET, OBJECTIVE, SPACE, metrics, surface
 
 Chosen = dict[str, Scalar]
@@ -385,3 +385,57 @@ def test_the_baseline_is_the_first_trial_only(tmp_path: Path) -> None:
     assert second != baseline
     for seed in range(3):
         assert ask(with_baseline, [], seed=seed) == baseline
+
+
+FEW = """
+study: {{searcher: {{kind: {kind}, startup_trials: 4{repeats}}}}}
+search:
+  losses.l1_lambda: {{kind: choice, values: [30, 100]}}
+  generator.backbone: {{kind: choice, values: [efficientnet_lite0, scratch]}}
+  pretraining.images: {{kind: choice, values: [0, 2048]}}
+  pretraining.learning_rate:
+    {{kind: loguniform, low: 1e-4, high: 1e-2, points: 2, when: {{pretraining.images: [2048]}}}}
+"""
+"""Twelve configurations."""
+
+
+def searched(space: Space, number: int) -> list[Chosen]:
+    """What one trial after another is told to try, the third of them failed by its machine."""
+    trials: list[TrialState] = []
+    for i in range(number):
+        chosen = ask(space, trials)
+        assert chosen is not None
+        trials.append(trial(i, chosen, [50.0 + i % 3]))
+        if i == 2:
+            trials[-1].status = "failed"
+    return [one.chosen for one in trials]
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_nothing_is_tried_twice_while_anything_is_untried(tmp_path: Path, kind: str) -> None:
+    few = space(tmp_path, FEW.format(kind=kind, repeats=""))
+    tried = searched(few, 14)
+    assert searched(few, 14) == tried
+    ended = [chosen for i, chosen in enumerate(tried) if i != 2]
+    distinct = {tuple(chosen.items()) for chosen in ended[:12]}
+    assert len(distinct) == 12 == len(list(combinations(few.search)))
+    # What its machine failed is untried, and after all of them the search goes on all the same.
+    assert tuple(tried[2].items()) in distinct
+    assert ask(few, []) != ask(few, [], seed=1) or ask(few, []) != ask(few, [], seed=2)
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_repeats_are_allowed_where_they_are_wished(tmp_path: Path, kind: str) -> None:
+    few = space(tmp_path, FEW.format(kind=kind, repeats=", repeats: true"))
+    assert len({tuple(chosen.items()) for chosen in searched(few, 12)}) < 12
+
+
+def test_a_space_too_large_to_list_is_drawn_from(tmp_path: Path) -> None:
+    text = """
+search:
+  losses.l1_lambda: {kind: int, low: 1, high: 10000}
+  discriminator.width: {kind: int, low: 4, high: 256}
+"""
+    large = space(tmp_path, text)
+    assert _untried(large.search, set(), 0) is None
+    assert len({tuple(chosen.items()) for chosen in searched(large, 12)}) == 12
