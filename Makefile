@@ -15,7 +15,7 @@ search: $(VENV)/.installed
 	$(BIN)/python -m raycolor.search
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
