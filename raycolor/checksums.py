@@ -1,4 +1,4 @@
-"""Whether a file is the expected one: by SHA-256, MD5, size, or gzip's own check sums."""
+"""Whether a file is the expected one: by SHA-256, MD5, size, beginning, or gzip's check sums."""
 
 import gzip
 import hashlib
@@ -10,6 +10,8 @@ from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
 CHUNK = 2**18
+BEGINNING = 2**20
+"""Bytes of a file that some publishers hash alone: the first MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,8 @@ class Expected:
     sha256: str | None
     md5: str | None
     size: int | None
+    md5_of_beginning: str | None = None
+    """Of its first `BEGINNING` bytes."""
 
     @property
     def mark(self) -> str:
@@ -28,21 +32,36 @@ class Expected:
     def is_there(self, target: Path) -> bool:
         """Tell whether a file that has its name already is the expected one.
 
-        Without a hash its size has to do: what has its name was read through before.
+        Without a hash of all of it, size and beginning have to do: what has its name was read
+        through before.
         """
-        if self.sha256 is not None or self.md5 is not None:
-            try:
-                with target.open("rb") as file:
-                    return self.problem(file) is None
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-                return False
-        return target.is_file() and self.size in (None, target.stat().st_size)
+        try:
+            with target.open("rb") as file:
+                return self._quick_problem(file) is None and self._hash_problem(file) is None
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return False
 
     def problem(self, file: BufferedReader | BufferedRandom) -> str | None:
         """Say what is wrong with a file, from its beginning; None if nothing is."""
+        problem = self._quick_problem(file) or self._hash_problem(file)
+        if problem is None and self.sha256 is None and self.md5 is None:
+            return _gzip_problem(file)
+        return problem
+
+    def _quick_problem(self, file: BufferedReader | BufferedRandom) -> str | None:
+        """Say what is wrong with its size and its beginning."""
         size = os.fstat(file.fileno()).st_size
         if self.size not in (None, size):
             return f"it has {size} bytes, and not {self.size}"
+        if self.md5_of_beginning is not None:
+            file.seek(0)
+            if hashlib.md5(file.read(BEGINNING)).hexdigest() != self.md5_of_beginning:
+                return f"its first MiB has another MD5 than {self.md5_of_beginning}"
+        return None
+
+    def _hash_problem(self, file: BufferedReader | BufferedRandom) -> str | None:
+        """Say which hash of all of it is another one."""
+        size = os.fstat(file.fileno()).st_size
         for name, wanted in (("sha256", self.sha256), ("md5", self.md5)):
             file.seek(0)
             if wanted is None:
@@ -51,8 +70,6 @@ class Expected:
             if not hashlib.file_digest(file, name).hexdigest().startswith(wanted):
                 title = "SHA-256" if name == "sha256" else "MD5"
                 return f"its {size} bytes have another {title} than {wanted}"
-        if self.sha256 is None and self.md5 is None:
-            return _gzip_problem(file)
         return None
 
 

@@ -1,8 +1,8 @@
 """Files fetched from the web: whole, of the expected content, or one sentence why not.
 
 A file grows under a hidden name beside its place and is renamed once its SHA-256 fits. Where none
-is known, what is known instead is checked: MD5, size, or the check sums of gzip. What an
-interrupted download left there is gone on with, if the server can send a part. Proxies are taken
+is known, what is known instead is checked: MD5, size, beginning, and the check sums of gzip. What
+an interrupted download left there is gone on with, if the server can send a part. Proxies are taken
 from the environment (`https_proxy`, `no_proxy`), as by other programs.
 
 Addresses begin with https. The hash would find a changed file, but not hide from others on the
@@ -55,6 +55,7 @@ def download(
     sha256: str | None = None,
     md5: str | None = None,
     size: int | None = None,
+    md5_of_beginning: str | None = None,
     tell: Callable[[str], None] | None = None,
     timeout_s: float = TIMEOUT_S,
     waits_s: Sequence[float] = WAITS_S,
@@ -70,10 +71,12 @@ def download(
         target: where it goes; its folder is made. A file of other content is replaced.
         sha256: of its content, in hex, or at least the first 8 digits of it; None if not known.
         md5: the same as MD5, whole.
-        size: of its content, in bytes; None if not known. Where neither hash is known, only the
-            size, the server's own length and, in a gzip file, gzip's check sums are checked: that
-            finds what was damaged on its way, but not what was changed on purpose or meanwhile.
-            What lies in `target` is then taken by its size alone.
+        size: of its content, in bytes; None if not known. A server that announces another one is
+            not listened to any further.
+        md5_of_beginning: of its first MiB, in hex; None if not known. Where neither hash of all of
+            it is known, only size, beginning, the server's own length and, in a gzip file, gzip's
+            check sums are checked: that finds what was damaged on its way or replaced, but not what
+            was changed on purpose. What lies in `target` is then taken by size and beginning.
         tell: hears of the beginning, of the progress every few seconds, and of new tries.
         timeout_s: longest wait for a connection, or for the next bytes.
         waits_s: seconds between tries.
@@ -83,8 +86,9 @@ def download(
         DownloadError: it cannot be had, is not the expected one, or cannot be written.
     """
     assert sha256 is None or re.fullmatch(r"[0-9a-f]{8,64}", sha256), sha256
-    assert md5 is None or re.fullmatch(r"[0-9a-f]{32}", md5), md5
-    expected = Expected(sha256=sha256, md5=md5, size=size)
+    for value in (md5, md5_of_beginning):
+        assert value is None or re.fullmatch(r"[0-9a-f]{32}", value), value
+    expected = Expected(sha256=sha256, md5=md5, size=size, md5_of_beginning=md5_of_beginning)
     _check_address(url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -298,6 +302,12 @@ class _Fetch:
             self._part.truncate(0)
             begun_at = 0
         total = None if expected is None else begun_at + expected
+        # Less than a chunk is received all the same: it may be a page that says why.
+        if total is not None and total > CHUNK and self._expected.size not in (None, total):
+            raise DownloadError(
+                f"{self._url}: not the expected file (it has {total} bytes, and not "
+                f"{self._expected.size}); fetch it elsewhere"
+            )
         self._say(f"fetching {self._name}", begun_at, total)
         received, told = begun_at, time.monotonic()
         while chunk := self._next(answer):

@@ -68,8 +68,10 @@ class Flags:
     archive: Annotated[Path | None, named("FILE")] = None
     """Archive of coco or cifar10 that is here already; it is fetched if not given."""
     sha256: Annotated[str | None, named("HEX")] = None
-    """SHA-256 that the archive of coco or cifar10 must have. Without it the published MD5 of
-    cifar10 is checked, and of coco, of which no hash is published, the check sums of gzip."""
+    """SHA-256 that the archive of coco or cifar10 must have. Without it what is published of a
+    fetched one is checked: of cifar10 the MD5, of coco the size and the MD5 of the first MiB; for
+    the rest of coco the check sums of gzip stand in. An --archive that is another one is taken
+    nevertheless, with a note."""
     workers: Annotated[int | None, named("N")] = None
     """Processes; one for each core if not given."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, named(None)] = False

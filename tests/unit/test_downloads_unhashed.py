@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from raycolor.checksums import BEGINNING
 from raycolor.downloads import download
 from raycolor.errors import DownloadError
-from tests.unit.test_downloads import CONTENT, Server, good, parts, send, server  # noqa: F401
+from tests.unit.test_downloads import (  # noqa: F401
+    CONTENT,
+    Handler,
+    Server,
+    good,
+    parts,
+    send,
+    server,
+)
 
 PACKED = gzip.compress(os.urandom(200_000))
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -40,6 +49,46 @@ def test_a_size_has_to_fit(server: Server, target: Path) -> None:  # noqa: F811 
     target.write_bytes(b"older")
     download(server.url, target, size=len(CONTENT))
     assert target.read_bytes() == CONTENT
+
+
+def test_a_large_file_of_another_size_is_not_waited_for(
+    server: Server,  # noqa: F811  (a fixture)
+    target: Path,
+) -> None:
+    begun = CONTENT[:40_000]
+    part = target.with_name(".packed.tgz.unknown.part")
+    part.write_bytes(begun)
+
+    def endless(handler: Handler) -> None:
+        said = f"bytes {len(begun)}-2999999999/3000000000"
+        rest = 3 * 10**9 - len(begun)
+        send(handler, b"", status=206, length=rest, Content_Range=said)
+        server.released.wait(20)
+
+    server.answers = [endless]
+    with pytest.raises(
+        DownloadError, match=r"expected file \(it has 3000000000 bytes, and not 102400\); fetch it"
+    ):
+        download(server.url, target, size=len(CONTENT))
+    assert server.asked == ["bytes=40000-"]
+    assert part.read_bytes() == begun
+    assert not target.exists()
+    # A short answer is received: it may be a page that says why.
+    server.answers = [lambda handler: send(handler, b"<html>log in")]
+    with pytest.raises(DownloadError, match="a web page came instead of the file"):
+        download(server.url, target, size=len(CONTENT))
+
+
+def test_the_beginning_has_to_fit(server: Server, target: Path) -> None:  # noqa: F811  (a fixture)
+    content = os.urandom(BEGINNING) + b"behind"
+    known = hashlib.md5(content[:BEGINNING]).hexdigest()
+    server.answers = [lambda handler: send(handler, content)]
+    download(server.url, target, md5_of_beginning=known)
+    assert target.read_bytes() == content
+    download(server.url, target, md5_of_beginning=known)
+    assert len(server.asked) == 1
+    with pytest.raises(DownloadError, match=rf"first MiB has another MD5 than {'0' * 32}\)"):
+        download(server.url, target, md5_of_beginning="0" * 32)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Data sets by name: fetched once from a server of this machine, checked, drawn, told."""
 
+import errno
 import hashlib
 import http.server
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from raycolor import prepare as command
+from raycolor.checksums import BEGINNING
 from raycolor.data import open_prepared, verify
 from raycolor.errors import DataError, DownloadError
 from raycolor.preparation import known as known_module
@@ -59,10 +61,15 @@ def served(archives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
         thread.start()
         for name, known in KNOWN.items():
+            content = (archives / known.file).read_bytes()
             changed = replace(known, url=f"{told.url}/{known.file}")
             if known.md5 is not None:
-                content = (archives / known.file).read_bytes()
                 changed = replace(changed, md5=hashlib.md5(content).hexdigest())
+            if known.num_bytes is not None:
+                changed = replace(changed, num_bytes=len(content))
+            if known.md5_of_beginning is not None:
+                start = hashlib.md5(content[:BEGINNING]).hexdigest()
+                changed = replace(changed, md5_of_beginning=start)
             monkeypatch.setitem(KNOWN, name, changed)
         yield told
         listening.shutdown()
@@ -81,11 +88,22 @@ def main(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
 
 
 def test_published_archives_are_these() -> None:
-    assert {name: (known.url, known.md5) for name, known in KNOWN.items()} == {
-        "coco": ("https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz", None),
+    published = {
+        name: (known.url, known.num_bytes, known.md5, known.md5_of_beginning)
+        for name, known in KNOWN.items()
+    }
+    assert published == {
+        "coco": (
+            "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz",
+            3245877008,
+            None,
+            "006cd55d633d94b36ecaf661467830ec",
+        ),
         "cifar10": (
             "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            None,
             "c58f30108f718f92721af3b95e74349a",
+            None,
         ),
     }
     assert KNOWN["coco"].draw == {"train": 8000, "validation": 2000, "test": 2000}
@@ -138,15 +156,29 @@ def test_a_damaged_archive_of_coco_is_not_kept(
 ) -> None:
     content = (served.folder / "coco_sample.tgz").read_bytes()
     served.folder = tmp_path
-    (tmp_path / "coco_sample.tgz").write_bytes(content[:-5000])
-    with pytest.raises(DownloadError, match=r"it is damaged: .*; name it then: --archive coco_sam"):
-        archive_of("coco", archive=None, sha256=None, tell=lambda text: None)
+    changed = bytearray(content)
+    changed[-5000] ^= 1
+    beginning = KNOWN["coco"].md5_of_beginning
+    for damaged, said in (
+        (content[:-5000], f"it has {len(content) - 5000} bytes, and not {len(content)}"),
+        (bytes(content[:9]) + b"?" + content[10:], f"first MiB has another MD5 than {beginning}"),
+    ):
+        (tmp_path / "coco_sample.tgz").write_bytes(damaged)
+        with pytest.raises(DownloadError, match=rf"\(.*{said}\).*; name it then: --archive coco"):
+            archive_of("coco", archive=None, sha256=None, tell=lambda text: None)
+    # Behind the beginning gzip's own check sums find it.
+    start = hashlib.md5(bytes(changed[:BEGINNING])).hexdigest()
+    with monkeypatch.context() as patched:
+        patched.setitem(KNOWN, "coco", replace(KNOWN["coco"], md5_of_beginning=start))
+        (tmp_path / "coco_sample.tgz").write_bytes(changed)
+        with pytest.raises(DownloadError, match=r"it is damaged: .*; name it then: --archive coco"):
+            archive_of("coco", archive=None, sha256=None, tell=lambda text: None)
     (tmp_path / "coco_sample.tgz").write_bytes(content)
     found = archive_of("coco", archive=None, sha256=None, tell=lambda text: None)
     assert found.read_bytes() == content
 
 
-def test_a_hash_of_the_users_is_checked(served: Served, tmp_path: Path) -> None:
+def test_a_hash_of_the_users_is_checked(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = served.folder / "coco_sample.tgz"
     right = hashlib.sha256(archive.read_bytes()).hexdigest()
     for given in (None, archive):
@@ -156,13 +188,39 @@ def test_a_hash_of_the_users_is_checked(served: Served, tmp_path: Path) -> None:
         archive_of("coco", archive=archive, sha256="0" * 64, tell=lambda text: None)
     with pytest.raises(DownloadError, match="have another SHA-256 than 000"):
         archive_of("coco", archive=None, sha256="0" * 64, tell=lambda text: None)
+    # It stands for what is published: the archive may be a later one.
+    for published in KNOWN.values():
+        monkeypatch.setitem(KNOWN, "coco", replace(published, url=KNOWN["coco"].url, num_bytes=7))
+        found = archive_of("coco", archive=None, sha256=right, tell=lambda text: None)
+        assert found.read_bytes() == archive.read_bytes()
 
 
-def test_an_archive_that_is_not_the_published_one_is_told(tmp_path: Path) -> None:
-    archive = cifar(tmp_path / "mine.tar.gz", 2)
+@pytest.mark.parametrize("name", list(KNOWN))
+def test_an_archive_that_is_not_the_published_one_is_told(
+    served: Served, tmp_path: Path, name: str
+) -> None:
+    published = served.folder / KNOWN[name].file
+    archive = tmp_path / "mine.tar.gz"
+    archive.write_bytes(published.read_bytes() + b"more")
     told: list[str] = []
-    assert archive_of("cifar10", archive=archive, sha256=None, tell=told.append) == archive
-    assert told == [f"{archive}: is not the published archive of cifar10; taken as it is"]
+    assert archive_of(name, archive=archive, sha256=None, tell=told.append) == archive
+    assert told == [f"{archive}: is not the published archive of {name}; taken as it is"]
+    assert archive_of(name, archive=published, sha256=None, tell=told.append) == published
+    assert len(told) == 1
+
+
+def test_an_archive_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    archive = tmp_path / "mine.tgz"
+    archive.write_bytes(b"")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", closed)
+        with pytest.raises(DataError, match=r"--archive .*tgz: cannot be read \(Permission denied"):
+            archive_of("coco", archive=archive, sha256=None, tell=lambda text: None)
 
 
 @pytest.mark.parametrize(
