@@ -60,7 +60,7 @@ class Report:
     """Training images consumed so far, pretraining included."""
     stage: Stage
     metrics: dict[str, float]
-    """Losses, accuracies, scores and costs by name; the README lists them."""
+    """Losses, accuracies, scores and costs by name; `metric_names` says what each means."""
     references: dict[str, dict[str, float]]
     """Scores of `gray` and `truth` under the same names."""
 

@@ -39,7 +39,10 @@ Encoder = tuple[tuple[int, int], ...]
 
 
 class GanGenerator(nn.Module):
-    """An encoder-decoder with skips; sides are multiples of all its strides together."""
+    """An encoder-decoder with skips; sides are multiples of all its strides together.
+
+    Source: GAN_Colorizer, 2018; see the module's docstring for what is known of it.
+    """
 
     def __init__(self, encoder: Encoder, *, answer: Answer = COLORS) -> None:
         """Build the network.
@@ -97,7 +100,10 @@ class GanGenerator(nn.Module):
 
 
 class GanDiscriminator(Discriminator):
-    """Gives one number for the colours of a picture, without its lightness."""
+    """Gives one number for the colours of a picture, without its lightness.
+
+    Source: GAN_Colorizer, 2018; see the module's docstring for what is known of it.
+    """
 
     def __init__(self, channels: tuple[int, ...], *, size: int) -> None:
         """Build the network.

@@ -5,22 +5,58 @@ import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
+import pytest
+
+from raycolor.metric_names import names
+from raycolor.networks.patch import receptive_field
 from raycolor.search import Flags
 from raycolor.steps import StepLosses
+from raycolor.trial import Report
 from tests.unit.test_trial import ADVERSARIAL_ONLY, EACH_REPORT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_table_of_settings_is_that_of_the_models() -> None:
-    spec = importlib.util.spec_from_file_location("keys", ROOT / "tools" / "keys.py")
+def tool(name: str) -> ModuleType:
+    """Import a script of the tools, which are no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    keys = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(keys)
-    assert keys.table() in README, "make it anew: python tools/keys.py"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TABLES = tool("tables")
+
+
+def test_table_of_settings_is_that_of_the_models() -> None:
+    assert tool("keys").table() in README, "make it anew: python tools/keys.py"
+
+
+@pytest.mark.parametrize("name", TABLES.TABLES)
+def test_a_table_is_what_the_code_says(name: str) -> None:
+    assert TABLES.place(name).findall(README) == [TABLES.TABLES[name]()], (
+        "make it anew: python tools/tables.py"
+    )
+
+
+def test_what_is_counted_is_what_is_known() -> None:
+    """Numbers of the papers, which the tables' way of counting has to find."""
+    generators, discriminators = (
+        TABLES.place(name).findall(README)[0] for name in ("generators", "discriminators")
+    )
+    for table, number in ((generators, "54,409,858"), (generators, "4,729,922")):
+        assert table.count(number) == 1
+    for row in ("| 2,765,633 | 70 x 70 | 30 x 30 |", "| 8,833 | 1 x 1 | 256 x 256 |"):
+        assert discriminators.count(row) == 1
+    assert discriminators.count("| the whole picture | 1 x 1 |") == 3
+    for downs in range(1, 6):
+        field = receptive_field(downs)
+        assert f"| {field} x {field} |" in discriminators
 
 
 def test_flags_that_are_named_exist() -> None:
@@ -40,14 +76,11 @@ def test_files_that_are_named_exist() -> None:
 
 
 def test_everything_that_a_report_holds_is_explained() -> None:
-    table = README[README.index("## What a report holds") : README.index("## The reader's tour")]
-    explained: set[str] = set()
-    for line in re.findall(r"^\| (`[^|]*) \|", table, flags=re.MULTILINE):
-        first, *others = re.findall(r"`(\w+)`", line)
-        explained |= {first, *(first + name if name[0] == "_" else name for name in others)}
     # It is told as `generator_loss`, times its weight.
     losses = {item.name for item in fields(StepLosses)} - {"content_loss"}
-    assert losses | EACH_REPORT | ADVERSARIAL_ONLY <= explained
+    of_gpu = {"peak_gpu_gib"}
+    about = {item.name for item in fields(Report)} - {"metrics", "references"}
+    assert names() == losses | EACH_REPORT | ADVERSARIAL_ONLY | about | of_gpu
 
 
 def test_every_space_that_ships_is_named() -> None:
