@@ -225,6 +225,37 @@ class TestCache:
         Evaluator(tiny_config(overrides), prepared, device=CPU, cache=tmp_path)
         assert bool(extracted) == computed
 
+    @pytest.mark.parametrize("other", ["data", "extractor", "weights"])
+    def test_features_of_something_else_are_not_taken(
+        self,
+        tiny_config: TinyConfig,
+        prepared: PreparedData,
+        tmp_path: Path,
+        extracted: list[int],
+        monkeypatch: pytest.MonkeyPatch,
+        other: str,
+    ) -> None:
+        """Each of them alone is another one: nothing else that the key has differs."""
+        extractor = build_extractor(EvaluationConfig(extractor_size=32))
+        monkeypatch.setattr(evaluation, "build_extractor", lambda chosen: extractor)
+        monkeypatch.setattr(evaluation, "fingerprint", lambda chosen: "0" * 64)
+        cache = tmp_path / "cache"
+        first = Evaluator(tiny_config(), prepared, device=CPU, cache=cache)
+        extracted.clear()
+        config, data = tiny_config(), prepared
+        match other:
+            case "data":
+                pictures = toy_splits(32, seed=1)
+                data = write_prepared(tmp_path, pictures, name="toy", source="drawn")
+            case "extractor":
+                config = tiny_config({"evaluation.extractor": "resnet18"})
+            case "weights":
+                monkeypatch.setattr(evaluation, "fingerprint", lambda chosen: "1" * 64)
+        second = Evaluator(config, data, device=CPU, cache=cache)
+        assert sum(extracted) == 12
+        assert config.fid_key in second.references["gray"]
+        assert (second.references == first.references) == (other == "weights")
+
     def test_splits_have_their_own(
         self, tiny_config: TinyConfig, prepared: PreparedData, tmp_path: Path
     ) -> None:
