@@ -2,8 +2,8 @@
 
 All are timm's networks with five halvings. The table is frozen here, so that a plan is checked
 without importing them; a test compares it with the installed timm. A file's name carries the
-beginning of its SHA-256. Some networks have weights that are published without a file of known
-content: those take `none`, or the path of a file.
+beginning of its SHA-256. Of some networks no file is known whose address names its hash: those take
+`none`, or the path of a file.
 """
 
 import re
@@ -120,7 +120,7 @@ class Encoder:
     network: str
     """In timm, with the tag of the weights: `resnet18.tv_in1k`."""
     url: str | None
-    """Of the file of its weights; None if none of known content is published."""
+    """Of the file of its weights; None if none is known whose address names its hash."""
     mean: tuple[float, float, float]
     """Of R, G and B in [0, 1]: what was taken from the pixels that it was trained on."""
     deviation: tuple[float, float, float]

@@ -150,7 +150,7 @@ def _weights_clashes(config: TrialSettings) -> Iterator[Clash]:
     encoder = encoder_of(config)
     if config.generator.weights == "imagenet" and encoder and not encoder.has_imagenet:
         reason = (
-            f"has no published file of known content for {BACKBONE}: {config.generator.backbone}"
+            f"has no file whose hash raycolor knows for {BACKBONE}: {config.generator.backbone}"
         )
         yield Clash(WEIGHTS, "imagenet", reason, "take none, or the path of a file of weights")
 

@@ -59,8 +59,9 @@ class GeneratorConfig(_Section):
     weights: Weights = "imagenet"
     """Encoders: what they start with. `imagenet` is fetched once and kept in
     `~/.cache/raycolor/weights` (or below `RAYCOLOR_CACHE`); `none` draws weights at random; a path
-    names a file of weights for this encoder. The regnets of some sizes, resnest, res2net, gernet
-    and skresnet have no published file of known content, so they take `none` or a path."""
+    names a file of weights for this encoder. For resnest, res2net, gernet, skresnet and the regnets
+    of some sizes no file whose address names its hash is known to raycolor, so they take `none` or
+    a path."""
     width: Annotated[int, Field(ge=4, le=256)] = 64
     """`scratch`: channels after the first convolution; they double at each level, up to 8 times
     the width."""

@@ -4,11 +4,50 @@ from typing import get_args
 
 import pytest
 import timm
+from segmentation_models_pytorch import encoders
 
 from raycolor.backbones import ENCODERS, Backbone
 
 DOWNLOADED = [name for name, encoder in ENCODERS.items() if encoder.url]
 WITHOUT = [name for name, encoder in ENCODERS.items() if not encoder.has_imagenet]
+
+UNLISTED = {
+    "wide_resnet50_2",
+    "seresnet50",
+    *(f"tf_efficientnetv2_{size}" for size in ("b0", "b1", "b2", "b3", "s", "m")),
+    *(f"mobilenetv2_{width}" for width in ("050", "100", "140")),
+    *(f"mobilenetv3_small_{width}" for width in ("050", "075", "100")),
+    "mobilenetv3_large_100",
+}
+"""Networks that segmentation-models-pytorch takes from timm as any, without a name for each."""
+
+
+def listed_as(network: str) -> str | None:
+    """Name a network as segmentation-models-pytorch lists it; None if it does not."""
+    dashed = network.replace("efficientnet_b", "efficientnet-b")
+    # With TensorFlow's weights it is `timm-`, mostly without `tf_`.
+    names = [f"timm-{network}", f"timm-{dashed.removeprefix('tf_')}"]
+    names = names if network.startswith("tf_") else [dashed, f"timm-{network}"]
+    known = encoders.get_encoder_names()
+    return next((name for name in names if name in known or ported(name) == network), None)
+
+
+def ported(name: str) -> str | None:
+    """Return the network that an old name of the library stands for by a rule, and not a list."""
+    if not encoders.is_equivalent_to_timm_universal(name):
+        return None
+    own = name.removeprefix("timm-")
+    return f"tf_{own}" if "mobilenetv3" in own else own
+
+
+def test_the_names_are_those_that_the_library_lists() -> None:
+    networks = {name: encoder.architecture for name, encoder in ENCODERS.items()}
+    assert {name for name, network in networks.items() if listed_as(network) is None} == UNLISTED
+    assert listed_as("tf_efficientnet_b3") == "timm-efficientnet-b3"
+    assert listed_as("efficientnet_b3") == "efficientnet-b3"
+    assert listed_as("tf_mobilenetv3_large_100") == "timm-mobilenetv3_large_100"
+    assert listed_as("tf_efficientnet_lite0") == "timm-tf_efficientnet_lite0"
+    assert listed_as("vit_base_patch16_224") is None
 
 
 def test_the_names_are_those_of_the_table() -> None:

@@ -120,7 +120,7 @@ def test_pretrained_backbones_halve_five_times(tiny_config: TinyConfig) -> None:
         ),
         (
             {"generator.backbone": "resnest14d"},
-            r"generator\.weights: imagenet has no published file .*: resnest14d; take none, or the",
+            r"generator\.weights: imagenet has no file whose hash .*: resnest14d; take none, or",
         ),
         (
             {"pretraining.frozen_images": 20},
