@@ -118,8 +118,9 @@ class DiscriminatorConfig(_Section):
     """Most steps of the discriminator for one of the generator, on the same batch (Gulrajani et al.
     2017: 5, on new ones); losses and accuracy are reported of the first."""
     enough_accuracy: Annotated[float, Field(gt=0.5, le=1)] | None = None
-    """No further of its `steps` once it has this accuracy on the batch (GAN_Colorizer trains on
-    below 0.8); null takes all of them."""
+    """No further of its `steps` once it has this accuracy on the batch, true and generated pictures
+    together; null takes all of them. GAN_Colorizer looks at generated ones alone, in the first half
+    of a run: below 0.8 it trains on, up to 0.9."""
 
 
 class LossConfig(_Section):
