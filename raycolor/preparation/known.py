@@ -86,7 +86,7 @@ def archive_of(
         tell: hears of the download, and that a given archive is not the published one.
 
     Raises:
-        DataError: the given archive is not there, or has another SHA-256.
+        DataError: the given archive is not there, cannot be read, or has another SHA-256.
         DownloadError: the published one cannot be had.
     """
     known = KNOWN[name]
