@@ -1,6 +1,6 @@
 """Old and new colorizers on the same photographs, each as its space file's first trial has it.
 
-    python benchmarks/systems.py [--images 1024] [--seeds 3] [--processes 2] [--out results/systems]
+    python benchmarks/systems.py [--images 1024] [--seeds 3] [--processes 2] [--out results/tables]
 
 A row a system, a run a seed; all see the same number of images in crops of the same size, and are
 measured alike. What a system's space file says of size, evaluation and budget is replaced; the part
@@ -28,7 +28,7 @@ from raycolor.files import write_text
 from raycolor.spaces.domains import Scalar
 from raycolor.spaces.file import find_space, load_space
 
-OUT = Path(__file__).parents[1] / "results" / "systems"
+OUT = Path(__file__).parents[1] / "results" / "tables"
 REPORTS = 4
 SIZE, BATCH = 64, 16
 COLUMNS = (
@@ -119,7 +119,7 @@ def record(name: str, images: int, seed: int, out: Path) -> str:
         "discriminator_parameters": _parameters(networks.discriminator),
     }
     rows = []
-    for report in train(config, open_prepared(PHOTOS), cache=out / "truth"):
+    for report in train(config, open_prepared(PHOTOS), cache=out / "parts"):
         row: dict[str, Any] = {"system": name, "seed": seed, **sizes, "images": report.images_seen}
         row["stage"] = report.stage
         row["distance"] = report.metrics[config.fid_key]
