@@ -2,8 +2,9 @@
 
 The only module that imports optuna. Each suggestion has a fresh sampler, seeded from (study seed,
 trial number), over a study rebuilt from what the journal says: nothing else has an influence, so a
-study that was killed goes on with the same suggestions. A random one does not look at other trials;
-the cost of the others is linear in their number, some 30 ms with a thousand.
+study that was killed goes on with the same suggestions. A random one looks at other trials only
+where it might be the same; the cost of the others is linear in their number, some 30 ms with a
+thousand.
 """
 
 import hashlib
@@ -99,8 +100,8 @@ def suggest(
         distributions = {path: distribution(domain) for path, domain in search.items()}
         study.add_trials([_told(trial, search, distributions, objective) for trial in trials])
     chosen = _asked(study, search)
-    if searcher.repeats:
-        return chosen
+    if searcher.repeats or any(grid_values(search[path]) is None for path in chosen):
+        return chosen  # no real number is drawn twice
     tried = {_key(trial.chosen) for trial in trials if trial.status != "failed" or trial.too_large}
     for _ in range(DRAWS - 1):
         if _key(chosen) not in tried:
