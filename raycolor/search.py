@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -146,12 +147,23 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
         check_same_study(state.sessions[-1].identity, plan, fingerprint)
         grows = plan.base.budget.images > budget_of(state.sessions[-1])
         if is_finished(state, plan) and not grows and not revived:
-            if not (plan.folder / PAGE).exists() or not is_here(plan):
+            if _is_behind(plan.folder / PAGE, state) or not is_here(plan):
                 _write_views(plan, state)
             console.print(f"{plan.where}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
             return 0
     return _run(plan, console, revived)
+
+
+def _is_behind(page: Path, state: "StudyState") -> bool:
+    """Tell whether a page, the last of the views that a driver writes, is older than its study.
+
+    The driver was killed between its last report and the page, or the page is another's.
+    """
+    try:
+        return page.stat().st_mtime < state.last_time
+    except FileNotFoundError:
+        return True
 
 
 def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
