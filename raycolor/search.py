@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -135,7 +134,7 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
         RaycolorError: what the user can mend.
     """
     from raycolor.preflight import check_data
-    from raycolor.study.closing import PAGE, print_closing
+    from raycolor.study.closing import print_closing
     from raycolor.study.engine import check_same_study, is_finished
     from raycolor.study.opening import is_here, read_records
     from raycolor.study.state import budget_of, fold
@@ -147,7 +146,7 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
         check_same_study(state.sessions[-1].identity, plan, fingerprint)
         grows = plan.base.budget.images > budget_of(state.sessions[-1])
         if is_finished(state, plan) and not grows and not revived:
-            if _is_behind(plan.folder / PAGE, state) or not is_here(plan):
+            if not is_here(plan) or _are_behind(plan, state):
                 _write_views(plan, state)
             console.print(f"{plan.where}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
@@ -155,15 +154,23 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
     return _run(plan, console, revived)
 
 
-def _is_behind(page: Path, state: "StudyState") -> bool:
-    """Tell whether a page, the last of the views that a driver writes, is older than its study.
+def _are_behind(plan: Plan, state: "StudyState") -> bool:
+    """Tell whether a finished study's views are not all there: its driver was killed at its end.
 
-    The driver was killed between its last report and the page, or the page is another's.
+    The page is the last that a driver writes, and has to be younger than the last record; the table
+    of trials is the last that it brings to shared storage.
     """
+    from raycolor.remote.mirror import is_copy
+    from raycolor.study.closing import PAGE
+
     try:
-        return page.stat().st_mtime < state.last_time
+        if (plan.folder / PAGE).stat().st_mtime < state.last_time:
+            return True
     except FileNotFoundError:
         return True
+    there = plan.files.bucket
+    names = (PAGE, "trials.parquet")
+    return there is not None and not all(is_copy(plan.folder / n, there, n) for n in names)
 
 
 def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
