@@ -36,11 +36,11 @@ DRIVER = (
     (Moment(at="within session"),),
     (Moment(at="before plan.yaml"),),
     (Moment(at="before report", call=1, clock_s=-DAY_S), Moment(at="within report", call=2)),
-    (Moment(at="after report", call=1, clock_s=3 * DAY_S), Moment(at="before report", call=3)),
+    (Moment(at="before report", call=1, clock_s=3 * DAY_S), Moment(at="after report", call=2)),
     # Tables are written when a session begins, and with its first report.
     (Moment(at="before trials.parquet", call=2),),
     (Moment(at="within event", call=5),),
-    (Moment(at="after ask"),),
+    (Moment(at="before ask"),),
 )
 """Moments of one driver after the other; each dies at the last of its own."""
 LAST = 1
