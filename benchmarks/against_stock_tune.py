@@ -1,11 +1,12 @@
 """raycolor's driver against stock Ray Tune, on the same learning curves.
 
-    python benchmarks/against_stock_tune.py [--rounds 3] [--curves reports.parquet] [--out FILE]
+    python benchmarks/against_stock_tune.py [--rounds 3] [--analytic] [--out FILE]
 
-Trials replay curves instead of training, so that only the drivers differ. Each session is a process
-with a home and a Ray of its own. Speed is measured in rounds, one driver after the other, and given
-as medians: on a shared machine only the ratios count. What a fault costs is counted in images. The
-output is a Markdown table, and JSON with commit, hardware and versions where `--out` names a file.
+Trials replay curves instead of training, so that only the drivers differ: those of
+`record_curves.py`, of 54 real runs, or `--analytic` ones. Each session is a process with a home and
+a Ray of its own. Speed is measured in rounds, one driver after the other, and given as medians: on
+a shared machine only the ratios count. What a fault costs is counted in images. The output is a
+Markdown table, and JSON with commit, hardware and versions where `--out` names a file.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from record_curves import CURVES, TABLE
 from replayed import OBJECTIVE, SETTINGS, Settings, analytic_curves, read_lines
 from told import tell
 
@@ -36,9 +38,13 @@ DRIVERS = {
     "stock": "drive_stock.py",
     "stock, num_to_keep=1": "drive_stock.py",
 }
+FAST = ("raycolor", "stock")
+"""Drivers whose speed is measured; how many checkpoints are kept is no matter of it."""
 EVERY = 512
+"""Images between the reports of analytic curves."""
 KILLS = (22, 44)
 """Reports after which the driver is killed."""
+QUICK_KILLS = (4,)
 PACE_S = 0.8
 """Between reports of a study whose driver is killed: Tune keeps its state every 10 s."""
 LONGEST_S = 240.0
@@ -139,16 +145,23 @@ def _session(
 def speed(driver: str, base: Settings) -> dict[str, float]:
     """Measure what a report costs in long trials, and what a trial costs in short ones."""
     curves = analytic_curves(2, 300, 0)
-    long = run(driver, replace(base, trials=2, curves=curves, first_rung=300 * EVERY)).received
+    long = run(driver, replace(base, trials=2, curves=curves, first_rung=300 * base.every))
     curves = analytic_curves(64, 1, 0)
-    short = run(driver, replace(base, trials=40, curves=curves, first_rung=EVERY)).received
-    report_s = (long[-1]["time"] - long[0]["time"]) / (len(long) - 1)
-    trial_s = (short[-1]["time"] - short[0]["time"]) / (len(short) - 1)
+    short = run(driver, replace(base, trials=40, curves=curves, first_rung=base.every))
+    return rates(long, short)
+
+
+def rates(long: Ran, short: Ran) -> dict[str, float]:
+    """Tell what a report and a trial cost, from a study of long trials and one of short ones."""
+    reports, trials = long.received, short.received
+    report_s = (reports[-1]["time"] - reports[0]["time"]) / (len(reports) - 1)
+    trial_s = (trials[-1]["time"] - trials[0]["time"]) / (len(trials) - 1)
+    grown = trials[-1]["memory"] - trials[0]["memory"]
     return {
         "milliseconds_a_report": 1e3 * report_s,
         "reports_a_second": 1 / report_s,
         "milliseconds_a_trial": 1e3 * trial_s,
-        "driver_kib_a_trial": (short[-1]["memory"] - short[0]["memory"]) / 1024 / (len(short) - 1),
+        "driver_kib_a_trial": grown / 1024 / (len(trials) - 1),
     }
 
 
@@ -165,7 +178,7 @@ def sickness(driver: str, base: Settings, kind: str) -> dict[str, Any]:
         "error": ran.error,
         "sick_trials": len(set(sick)),
         # The first report of each tells that it is sick; what comes after is for nothing.
-        "images_after_it_was_sick": (len(sick) - len(set(sick))) * EVERY,
+        "images_after_it_was_sick": (len(sick) - len(set(sick))) * base.every,
     }
 
 
@@ -173,22 +186,29 @@ def sickness(driver: str, base: Settings, kind: str) -> dict[str, Any]:
 
 
 def killed(driver: str, base: Settings, kills: Sequence[int], whole: Ran) -> dict[str, Any]:
-    """Kill the driver, and compare with a study that was not."""
+    """Kill the driver, and compare with a study that was not.
+
+    A decision has changed where a trial has another configuration, and where one with the same
+    configuration ends at another image count. A report is lost that the driver had taken in, and
+    takes in again after it was trained again.
+    """
     ran = run(driver, replace(base, seconds=PACE_S), kills=kills)
     before, after = whole.trials or [], ran.trials or []
     pairs = list(zip(before, after, strict=False))
     other = sum(a["position"] != b["position"] for a, b in pairs)
-    images = sum(trial["images"] for trial in after)
+    other += abs(len(before) - len(after))
+    elsewhere = sum(a["position"] == b["position"] and a["images"] != b["images"] for a, b in pairs)
+    kept = sum(trial["images"] for trial in after) / base.every
     return {
         "kills": len(kills),
         "error": ran.error,
         "ended": sum(trial["ended"] for trial in after),
         "trials": base.trials,
-        "reports_trained_for_nothing_a_kill": (len(ran.trained) - images / EVERY) / len(kills),
-        "trials_with_another_configuration": other + abs(len(before) - len(after)),
-        "trials_that_end_elsewhere": sum(
-            a["position"] == b["position"] and a["images"] != b["images"] for a, b in pairs
-        ),
+        "reports_lost_a_kill": (len(ran.received) - kept) / len(kills),
+        "reports_trained_for_nothing_a_kill": (len(ran.trained) - kept) / len(kills),
+        "decisions_changed_a_kill": (other + elsewhere) / len(kills),
+        "trials_with_another_configuration": other,
+        "trials_that_end_elsewhere": elsewhere,
     }
 
 
@@ -196,16 +216,30 @@ def killed(driver: str, base: Settings, kills: Sequence[int], whole: Ran) -> dic
 
 
 def recorded_curves(path: Path) -> tuple[list[list[float]], int]:
-    """Read the curves of a study's `reports.parquet`; short ones keep their last value."""
+    """Read curves from the table of `record_curves.py`, or from a study's `reports.parquet`.
+
+    A value holds until the next report that was recorded, in short curves to the end.
+
+    Returns:
+        The curves, all of one length, the best first; and the images between reports.
+    """
     columns = pq.read_table(path).to_pydict()
     name = next(column for column in columns if column.endswith("_best"))
-    found: dict[int, list[float]] = {}
-    for number, value in zip(columns["number"], columns[name], strict=True):
+    runs = columns["configuration" if "configuration" in columns else "number"]
+    found: dict[int, dict[int, float]] = {}
+    for run, images, value in zip(runs, columns["images_seen"], columns[name], strict=True):
         if value is not None:
-            found.setdefault(number, []).append(value)
-    length = max(len(curve) for curve in found.values())
-    curves = [curve + [curve[-1]] * (length - len(curve)) for curve in found.values()]
-    return sorted(curves, key=lambda curve: curve[-1]), length
+            found.setdefault(run, {})[images] = value
+    every = min(images for reports in found.values() for images in reports)
+    last = max(images for reports in found.values() for images in reports)
+    curves = []
+    for reports in found.values():
+        curve, value = [], reports[min(reports)]
+        for images in range(every, last + 1, every):
+            value = reports.get(images, value)
+            curve.append(value)
+        curves.append(curve)
+    return sorted(curves, key=lambda curve: curve[-1]), every
 
 
 def table(results: dict[str, Any]) -> str:
@@ -214,7 +248,8 @@ def table(results: dict[str, Any]) -> str:
     lines = ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
 
     def row(text: str, values: Sequence[str]) -> None:
-        lines.append(f"| {text} | " + " | ".join(values) + " |")
+        if any(values):
+            lines.append(f"| {text} | " + " | ".join(values) + " |")
 
     def fate(found: dict[str, Any] | None) -> str:
         if found is None:
@@ -222,6 +257,10 @@ def table(results: dict[str, Any]) -> str:
         return f"{found['ended']} of {found['trials']}" + (
             ", the study ended with an error" if found["error"] else ""
         )
+
+    def count(kind: str, key: str, digits: int = 0) -> list[str]:
+        """Return what was counted for each driver, or nothing."""
+        return [f"{fault[n][kind][key]:.{digits}f}" if kind in fault[n] else "" for n in names]
 
     fault = results["faults"]
     for kind, text in (("nan", "NaN"), ("none", "`None`"), ("missing", "no metric")):
@@ -238,19 +277,21 @@ def table(results: dict[str, Any]) -> str:
             for found in (fault[name] for name in names)
         ],
     )
-    kills = [fault[name]["killed"] for name in names]
-    row(f"trials that ended, after {kills[0]['kills']} kills", [fate(found) for found in kills])
     row(
-        "reports trained for nothing, a kill of the driver",
-        [f"{found['reports_trained_for_nothing_a_kill']:.1f}" for found in kills],
+        f"trials that ended, kills of the driver: {results['kills']}",
+        [fate(fault[name].get("killed")) for name in names],
     )
+    row("decisions changed, a kill of the driver", count("killed", "decisions_changed_a_kill", 1))
+    row("reports lost, a kill", count("killed", "reports_lost_a_kill", 1))
+    nothing = "reports_trained_for_nothing_a_kill"
+    row("reports trained for nothing, a kill", count("killed", nothing, 1))
     row(
         "trials with another configuration than without kills",
-        [str(found["trials_with_another_configuration"]) for found in kills],
+        count("killed", "trials_with_another_configuration"),
     )
     row(
         "trials that end elsewhere than without kills",
-        [str(found["trials_that_end_elsewhere"]) for found in kills],
+        count("killed", "trials_that_end_elsewhere"),
     )
     for key, text, digits in (
         ("milliseconds_a_report", "ms a report", 1),
@@ -263,21 +304,69 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def measured(base: Settings, rounds: int) -> tuple[dict[str, list[dict[str, float]]], Any]:
+    """Measure speed in rounds, then faults; return both, by driver."""
+    speeds: dict[str, list[dict[str, float]]] = {name: [] for name in FAST}
+    for number in range(rounds):
+        print(f"speed, round {number + 1} of {rounds}", file=sys.stderr)
+        for name in FAST if number % 2 == 0 else reversed(FAST):
+            speeds[name].append(speed(name, base))
+    print("faults", file=sys.stderr)
+    # Counts, which do not depend on how busy the machine is: several drivers at once.
+    alone = replace(base, trials=14, concurrent=1)
+    with ThreadPoolExecutor(3) as pool:
+        whole = {name: pool.submit(run, name, alone) for name in FAST}
+
+        def kill(name: str) -> dict[str, Any]:
+            return killed(name, alone, KILLS, whole[name.partition(",")[0]].result())
+
+        jobs = {(name, "killed"): pool.submit(kill, name) for name in DRIVERS}
+        jobs |= {
+            (name, kind): pool.submit(sickness, name, base, kind)
+            for kind in ("nan", "none", "missing")
+            for name in FAST
+        }
+    faults: dict[str, Any] = {name: {} for name in DRIVERS}
+    for (name, kind), job in jobs.items():
+        faults[name][kind] = job.result()
+    return speeds, faults
+
+
+def glimpsed(base: Settings) -> tuple[dict[str, list[dict[str, float]]], Any]:
+    """Run each driver on three trials, undisturbed and killed once: enough for a test."""
+    small = replace(base, trials=3, concurrent=1)
+    with ThreadPoolExecutor(2) as pool:
+        whole = dict(zip(FAST, pool.map(lambda name: run(name, small), FAST), strict=True))
+        ends = pool.map(lambda name: killed(name, small, QUICK_KILLS, whole[name]), FAST)
+        faults: dict[str, Any] = {name: {} for name in DRIVERS}
+        faults |= {name: {"killed": end} for name, end in zip(FAST, ends, strict=True)}
+    return {name: [rates(whole[name], whole[name])] for name in FAST}, faults
+
+
 def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of the measurements of speed")
-    parser.add_argument("--curves", type=Path, help="reports.parquet of a study")
+    parser.add_argument(
+        "--curves",
+        type=Path,
+        default=CURVES / TABLE,
+        help="table of record_curves.py, or reports.parquet of a study",
+    )
+    parser.add_argument("--analytic", action="store_true", help="curves of a formula instead")
     parser.add_argument("--out", type=Path, help="JSON file")
+    parser.add_argument("--quick", action="store_true", help="three trials, for a test")
     flags = parser.parse_args()
-    curves, length = analytic_curves(64, 27, 1), 27
-    if flags.curves:
-        curves, length = recorded_curves(flags.curves)
+    curves, every = analytic_curves(64, 27, 1), EVERY
+    if not flags.analytic:
+        if not flags.curves.is_file():
+            parser.error(f"--curves {flags.curves}: there is no such table; or give --analytic")
+        curves, every = recorded_curves(flags.curves)
     base = Settings(
         folder="",
         curves=curves,
-        every=EVERY,
-        first_rung=EVERY,
+        every=every,
+        first_rung=every,
         reduction=3,
         trials=16,
         concurrent=2,
@@ -287,39 +376,18 @@ def main() -> None:
         restore=False,
     )
     started = time.monotonic()
-    fast = ("raycolor", "stock")
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in fast}
-    for number in range(flags.rounds):
-        print(f"speed, round {number + 1} of {flags.rounds}", file=sys.stderr)
-        for name in fast if number % 2 == 0 else reversed(fast):
-            rounds[name].append(speed(name, base))
-    print("faults", file=sys.stderr)
-    # Counts, which do not depend on how busy the machine is: several drivers at once.
-    alone = replace(base, trials=14, concurrent=1)
-    with ThreadPoolExecutor(3) as pool:
-        whole = {name: pool.submit(run, name, alone) for name in fast}
-
-        def kill(name: str) -> dict[str, Any]:
-            return killed(name, alone, KILLS, whole[name.partition(",")[0]].result())
-
-        jobs = {(name, "killed"): pool.submit(kill, name) for name in DRIVERS}
-        jobs |= {
-            (name, kind): pool.submit(sickness, name, base, kind)
-            for kind in ("nan", "none", "missing")
-            for name in fast
-        }
-    faults: dict[str, Any] = {name: {} for name in DRIVERS}
-    for (name, kind), job in jobs.items():
-        faults[name][kind] = job.result()
+    speeds, faults = glimpsed(base) if flags.quick else measured(base, flags.rounds)
     results = {
         "environment": describe_environment(),
         "objective": OBJECTIVE,
-        "curves": "analytic" if flags.curves is None else flags.curves.name,
-        "reports_a_trial": length,
-        "rounds": rounds,
+        "curves": "analytic" if flags.analytic else flags.curves.name,
+        "number_of_curves": len(curves),
+        "reports_a_trial": len(curves[0]),
+        "kills": len(QUICK_KILLS if flags.quick else KILLS),
+        "rounds": speeds,
         "speed": {
             name: {key: statistics.median(one[key] for one in found) for key in found[0]}
-            for name, found in rounds.items()
+            for name, found in speeds.items()
         },
         "faults": faults,
         "seconds": round(time.monotonic() - started),

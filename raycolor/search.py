@@ -134,7 +134,7 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
         RaycolorError: what the user can mend.
     """
     from raycolor.preflight import check_data
-    from raycolor.study.closing import PAGE, print_closing
+    from raycolor.study.closing import print_closing
     from raycolor.study.engine import check_same_study, is_finished
     from raycolor.study.opening import is_here, read_records
     from raycolor.study.state import budget_of, fold
@@ -146,12 +146,31 @@ def search(plan: Plan, console: Console, *, revived: Sequence[int] = ()) -> int:
         check_same_study(state.sessions[-1].identity, plan, fingerprint)
         grows = plan.base.budget.images > budget_of(state.sessions[-1])
         if is_finished(state, plan) and not grows and not revived:
-            if not (plan.folder / PAGE).exists() or not is_here(plan):
+            if not is_here(plan) or _are_behind(plan, state):
                 _write_views(plan, state)
             console.print(f"{plan.where}: finished.\n", highlight=False)
             print_closing(console, state, plan, finished=True)
             return 0
     return _run(plan, console, revived)
+
+
+def _are_behind(plan: Plan, state: "StudyState") -> bool:
+    """Tell whether a finished study's views are not all there: its driver was killed at its end.
+
+    The page is the last that a driver writes, and has to be younger than the last record; the table
+    of trials is the last that it brings to shared storage.
+    """
+    from raycolor.remote.mirror import is_copy
+    from raycolor.study.closing import PAGE
+
+    try:
+        if (plan.folder / PAGE).stat().st_mtime < state.last_time:
+            return True
+    except FileNotFoundError:
+        return True
+    there = plan.files.bucket
+    names = (PAGE, "trials.parquet")
+    return there is not None and not all(is_copy(plan.folder / n, there, n) for n in names)
 
 
 def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:

@@ -15,10 +15,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from raycolor import storage
-from raycolor.files import replacing, write_text
+from raycolor.files import PART, replacing, write_text
 from raycolor.metrics.weights import extractor_entry
 from raycolor.plan import Plan
 from raycolor.study.best import write_best
+from raycolor.study.closing import PAGE
 from raycolor.study.engine import Event
 from raycolor.study.leaderboard import rows, write_csv
 from raycolor.study.records import Fault, Reported, Resources, Session
@@ -113,6 +114,7 @@ class Views:
     def _write_all(self, state: StudyState) -> None:
         self._tensorboard.close()
         self._tensorboard = TensorBoardView(self._plan)
+        self._sweep()
         tidy(self._plan.files, state)
         self._tensorboard.rebuild(state)
         if state.sessions:
@@ -120,6 +122,14 @@ class Views:
             write_environment(state, self._plan)
         self._write_tables(state)
         self._behind = False
+
+    def _sweep(self) -> None:
+        """Remove what drivers that were killed left half written."""
+        for folder in (self._folder, self._folder / "best"):
+            for path in folder.glob(f".*{PART}"):
+                # `show` may write the page at this moment: no lock keeps it off.
+                if not path.name.startswith(f".{PAGE}."):
+                    path.unlink(missing_ok=True)
 
     def _write_tables(self, state: StudyState) -> None:
         started = time.monotonic()

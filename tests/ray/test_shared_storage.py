@@ -17,6 +17,7 @@ from raycolor.study.segments import read_segments
 from tests.ray.test_search import (
     command,
     essence,
+    first,
     journal,
     plan_of,
     reports_of,
@@ -44,13 +45,10 @@ bucket.open_address = open_address
 """What every process of a search runs when it starts: each 20th call of its storage fails."""
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(home: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+@pytest.fixture
+def uninterrupted(undisturbed: Path) -> list[Record]:
     """The journal of the same study in a folder, which nothing disturbed."""
-    out = tmp_path_factory.mktemp("uninterrupted")
-    code, text = run(home, command(out, "--trials", str(TRIALS)))
-    assert code == 0, text
-    return journal(out)
+    return first(journal(undisturbed), TRIALS)
 
 
 @pytest.fixture(scope="module", name="s3_server")

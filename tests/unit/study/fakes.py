@@ -8,10 +8,12 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from raycolor.plan import Plan, make_plan
 from raycolor.spaces.domains import Scalar
@@ -194,10 +196,15 @@ class Workers:
 
     def _points(self, trial: TrialState, plan: Plan) -> Iterator[int]:
         """Image counts of a trial's reports, from a checkpoint on, which it repeats."""
-        last = self.checkpoints.get(trial.number, 0)
-        if last > EVERY and self.rng.random() < 0.3:
-            last -= EVERY  # the newest checkpoint is damaged
-        return iter(range(max(last, EVERY), plan.base.budget.images + 1, EVERY))
+        last, places = self.checkpoints.get(trial.number, 0), self.places(plan)
+        if last > places[0] and self.rng.random() < 0.3:
+            # The newest checkpoint is damaged.
+            last = places[places.index(last) - 1]
+        return (place for place in places if place >= last)
+
+    def places(self, plan: Plan) -> Sequence[int]:
+        """Image counts at which every trial reports."""
+        return range(EVERY, plan.base.budget.images + 1, EVERY)
 
     def _step(self, engine: Engine, trial: TrialState, images: int) -> bool:
         """Report once; return whether the trial goes on."""
@@ -214,6 +221,42 @@ class Workers:
             MachineFaultError: its worker dies.
         """
         return metrics(self.curve(trial.chosen, images), images)
+
+
+ROOT = Path(__file__).parents[3]
+RECORDED_SPACE = (
+    (ROOT / "benchmarks" / "recorded_grid.yaml")
+    .read_text(encoding="utf-8")
+    .replace("trials: 40\n", "trials: 40\n  searcher: {kind: tpe, startup_trials: 3}\n")
+)
+"""The space whose configurations were all trained once; few trials are drawn blindly."""
+
+
+@cache
+def recorded_runs() -> tuple[list[dict[str, Any]], ...]:
+    """The reports of these runs; a row has its configuration, images, stage and metrics."""
+    runs: dict[int, list[dict[str, Any]]] = {}
+    for row in pq.read_table(ROOT / "results" / "curves" / "curves.parquet").to_pylist():
+        runs.setdefault(row["configuration"], []).append(row)
+    return tuple(runs.values())
+
+
+def recorded_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a report that was recorded."""
+    names = (FD, OBJECTIVE, "generator_adversarial_loss", "discriminator_accuracy", "psnr")
+    return {name: row[name] for name in names if row[name] is not None}
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordedWorkers(Workers):
+    """Workers that report what real runs did, in the space in which they were trained."""
+
+    def places(self, plan: Plan) -> Sequence[int]:
+        return [row["images_seen"] for row in recorded_runs()[0]]
+
+    def measure(self, trial: TrialState, images: int) -> dict[str, Any]:
+        (run,) = (run for run in recorded_runs() if trial.chosen.items() <= run[0].items())
+        return recorded_metrics(next(row for row in run if row["images_seen"] == images))
 
 
 def run(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from tests.unit.study.fakes import (
     BUDGET,
     EVERY,
     OBJECTIVE,
+    RECORDED_SPACE,
     SPACE,
     Curve,
     KilledError,
     MortalJournal,
+    RecordedWorkers,
     Workers,
     clock,
     curve,
@@ -144,17 +147,23 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
-@pytest.mark.parametrize("trial_curve", [curve, sick_curve])
+@pytest.mark.parametrize(
+    ("text", "workers"),
+    [(RECORDED_SPACE, RecordedWorkers), (SPACE, partial(Workers, curve=sick_curve))],
+    ids=["recorded", "sick"],
+)
 @pytest.mark.usefixtures("quick_disk")
 def test_a_study_killed_anywhere_equals_the_uninterrupted_one(
-    plan: Plan, trial_curve: Curve
+    tmp_path: Path, text: str, workers: Callable[..., Workers]
 ) -> None:
-    expected = story(run(plan, Workers(curve=trial_curve)))
+    """The curves of real runs, and some that fall ill."""
+    plan = make(tmp_path, text, trials=8)
+    expected = story(run(plan, workers()))
     rng = np.random.default_rng(1)
     kills = 0
     while kills < 110:
         shutil.rmtree(plan.folder)
-        kills += resume_until_finished(plan, Workers(curve=trial_curve, rng=rng), rng)
+        kills += resume_until_finished(plan, workers(rng=rng), rng)
         records = read_journal(plan.folder / "journal")
         assert story(records) == expected
         assert replay(plan, records) == []

@@ -10,6 +10,7 @@ import pytest
 
 from raycolor.spaces.space import ChanceGuard, DivergenceGuard, GuardSettings, ZeroLossGuard
 from raycolor.study.guards import find_sickness, is_saturated
+from tests.unit.study.fakes import recorded_metrics, recorded_runs
 
 FD = "fd_efficientnet_lite0"
 Reports = Sequence[tuple[str, Mapping[str, float]]]
@@ -149,6 +150,19 @@ def test_healthy_runs_are_left_alone() -> None:
     assert len(RUNS["healthy"]) >= 12
     for run in RUNS["healthy"]:
         assert acts_at(run, GuardSettings()) is None
+
+
+def test_all_recorded_curves_are_left_alone() -> None:
+    """Rates and weights of these runs are up to ten times too small and too large."""
+    runs = [
+        [(row["images_seen"], row["stage"], recorded_metrics(row)) for row in rows]
+        for rows in recorded_runs()
+    ]
+    assert len(runs) == 54
+    assert [acts_at(run, GuardSettings()) for run in runs] == [None] * 54
+    # Not for want of something to look at: with less patience they would not all be.
+    hasty = GuardSettings(discriminator_at_chance=ChanceGuard(within=0.2, patience=2))
+    assert any(acts_at(run, hasty) for run in runs)
 
 
 def test_runs_that_were_made_sick_are_ended() -> None:

@@ -1,6 +1,7 @@
 """The journal on shared storage keeps what it was told: through failures, kills and rivals."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -85,6 +86,28 @@ def test_a_storage_that_fails_now_and_then_costs_nothing(
     with disk(monkeypatch, lambda number, name: number % every == 0) as handler:
         run(plan, Workers(curve=sick_curve))
     assert len(handler.calls) > 100
+    assert_sound(plan, expected)
+
+
+def test_a_slow_storage_costs_time_alone(
+    monkeypatch: pytest.MonkeyPatch, plan: Plan, expected: list[str]
+) -> None:
+    """Each call takes 25 s, so that the lease runs out between most records."""
+    clock_s = time.time()
+
+    def slow(number: int, name: str) -> bool:
+        nonlocal clock_s
+        clock_s += 25.0
+        return False
+
+    def no_second_try(seconds: float) -> None:
+        pytest.fail("nothing was refused")
+
+    monkeypatch.setattr(time, "time", lambda: clock_s)
+    monkeypatch.setattr(bucket_module, "Patience", lambda: Patience(sleep=no_second_try))
+    with disk(monkeypatch, slow) as handler:
+        run(plan, Workers(curve=sick_curve))
+    assert 25.0 * len(handler.calls) > 100 * lease.EXPIRY_S
     assert_sound(plan, expected)
 
 

@@ -201,3 +201,15 @@ def test_a_trial_that_has_ended_keeps_one_checkpoint(plan: Plan) -> None:
             assert kept == [PREVIOUS]
         elif kept:
             assert kept == ([CHECKPOINT, PREVIOUS] if trial.status == "open" else [CHECKPOINT])
+
+
+def test_what_a_killed_driver_left_half_written_goes(plan: Plan) -> None:
+    session(plan, Workers(), most_reports=6, close=False)
+    halves = [plan.folder / ".trials.parquet.01234567.part", plan.folder / "best" / ".a.01.part"]
+    # `show` may write it at this moment.
+    page = plan.folder / ".report.html.89abcdef.part"
+    for path in (*halves, page):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    session(plan, Workers(), most_reports=1, close=False)
+    assert [path.exists() for path in (*halves, page)] == [False, False, True]
