@@ -1,6 +1,6 @@
 """What a cluster costs: lost machines, copies of data sets, and workers that wait.
 
-    python benchmarks/cluster.py [--rounds 3] [--curves reports.parquet] [--storage ADDRESS]
+    python benchmarks/cluster.py [--rounds 3] [--curves TABLE] [--storage ADDRESS]
                                  [--out FILE] [--quick]
 
     lost machines   seconds from a machine's end to its trial's next report, see `node_loss.py`;
@@ -31,7 +31,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from against_stock_tune import EVERY, recorded_curves, run
-from replayed import Settings, analytic_curves
+from record_curves import CURVES, TABLE
+from replayed import Settings
 from told import tell
 
 from raycolor.cache import VARIABLE
@@ -42,7 +43,6 @@ from raycolor.remote.bucket import Bucket
 from raycolor.remote.data_sets import ABOUT, SPLIT_FILES, upload
 
 ROOT = Path(__file__).parents[1]
-QUICKSTART = ROOT / "results" / "quickstart" / "reports.parquet"
 TRIALS_A_NODE = 2
 COPIES = ("one copy a node", "one copy a trial")
 DRIVERS = ("raycolor", "stock")
@@ -271,24 +271,23 @@ def main() -> None:
     """Run everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--curves", type=Path, help="reports.parquet; the quickstart's if there")
+    parser.add_argument(
+        "--curves", type=Path, default=CURVES / TABLE, help="table of recorded curves"
+    )
     parser.add_argument("--storage", help="address of a folder that the data set is copied from")
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--quick", action="store_true", help="little of everything, as a test")
     flags = parser.parse_args()
     sizes = QUICK if flags.quick else Sizes(rounds=flags.rounds)
-    path = flags.curves or (QUICKSTART if QUICKSTART.exists() else None)
-    curves, length = analytic_curves(64, 27, 1), 27
-    if path is not None:
-        curves, length = recorded_curves(path)
+    curves, _ = recorded_curves(flags.curves)
     started = time.monotonic()
     data = distribution(sizes, flags.storage)
     shares = busy(sizes, curves)
     lost = losses(sizes.rounds, quick=flags.quick)
     results = {
         "environment": describe_environment(),
-        "curves": "analytic" if path is None else "/".join(path.parts[-2:]),
-        "reports_a_trial": length,
+        "curves": "/".join(flags.curves.parts[-2:]),
+        "reports_a_trial": len(curves[0]),
         "seconds_a_report": sizes.report_s,
         "trials_a_node": TRIALS_A_NODE,
         "losses": lost,
