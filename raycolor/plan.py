@@ -169,6 +169,10 @@ class Plan:
         first = pretraining + rungs[0]
         return (first, *(rung for rung in rungs if rung > first))
 
+    def pretraining_of(self, chosen: Mapping[str, Scalar]) -> int:
+        """Length in images of the pretraining of a configuration."""
+        return int(str(chosen.get("pretraining.images", self.base.pretraining.images)))
+
     def smallest_cost(self) -> int:
         """Training images if halving keeps exactly its share wherever trials are compared."""
         lengths = self._pretraining_lengths()

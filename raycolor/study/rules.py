@@ -11,6 +11,7 @@ from dataclasses import replace
 from enum import Enum
 
 from raycolor.plan import Plan, restored_plan
+from raycolor.spaces.domains import Scalar
 from raycolor.study.confirmation import wanted
 from raycolor.study.guards import find_sickness
 from raycolor.study.halving import Halving
@@ -152,9 +153,7 @@ class Rules:
 
     def _is_compared(self, trial: TrialState, images_seen: int) -> bool:
         """Tell whether a report can be compared with those of other trials."""
-        fixed = self.plan.base.pretraining.images
-        pretraining = int(str(trial.chosen.get("pretraining.images", fixed)))
-        points = self.plan.comparison_points(pretraining)
+        points = self.plan.comparison_points(self.plan.pretraining_of(trial.chosen))
         return not points or images_seen >= points[0]
 
     def _begin(self, session: Session) -> None:

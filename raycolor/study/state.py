@@ -1,6 +1,7 @@
 """What a journal says, folded into trials."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -137,6 +138,11 @@ class StudyState:
     """Seconds that drivers worked on it: of each session, from its first record to its last."""
     trial_seconds: float = 0.0
     """Seconds of training and evaluation of all trials, which ran side by side."""
+    survivors: Counter[int] = field(default_factory=Counter)
+    """How many trials of the search went on at a rung, by the rung."""
+    stopped: Counter[int] = field(default_factory=Counter)
+    """How many were stopped or failed, by the image count by which they had: the rung that decided,
+    the last report, or one more where a fault came after that."""
     last_time: float = 0.0
     """Of the last record, seconds since 1970, UTC; 0 before the first."""
 
@@ -172,6 +178,8 @@ class StudyState:
                 trial.faults.append(record)
                 if record.final:
                     trial.status, trial.reason = "failed", record.text
+                    if trial.phase == "search":
+                        self.stopped[record.images_seen + 1] += 1
             case Reopened():
                 trial = self.trials[record.number]
                 trial.status = "open"
@@ -206,6 +214,8 @@ class StudyState:
         if self.sessions and len(self.sessions) - 1 not in trial.sessions:
             trial.sessions.append(len(self.sessions) - 1)
         trial.reason = record.decision.reason
+        if trial.phase == "search":
+            self._count(record)
         match record.decision.action:
             case "prune":
                 trial.status = "pruned"
@@ -213,6 +223,14 @@ class StudyState:
                 trial.status = "completed"
             case "go_on":
                 pass
+
+    def _count(self, record: Reported) -> None:
+        """Count who goes on and who does not; a forecast looks at the sums, not at all trials."""
+        rung = record.decision.rung
+        if record.decision.action == "prune":
+            self.stopped[record.images_seen if rung is None else rung] += 1
+        elif record.decision.action == "go_on" and rung is not None:
+            self.survivors[rung] += 1
 
     def decision(self, number: int, images_seen: int) -> Decision | None:
         """Return the decision on a report that is already in the journal."""
