@@ -10,6 +10,7 @@ from raycolor.study.findings import Findings
 from raycolor.study.importance import LEAST_TRIALS
 from raycolor.study.live import duration
 from raycolor.study.naming import short_path, value_text
+from raycolor.study.saving import saving_sentence
 
 
 def print_findings(console: Console, found: Findings, plan: Plan) -> None:
@@ -53,10 +54,10 @@ def print_findings(console: Console, found: Findings, plan: Plan) -> None:
             "Too few trials ran to the end to say how well a rung foretells it.",
         )
     _heading(console, "Cost")
-    _line(console, cost_sentence(found))
+    _line(console, cost_sentence(found, plan))
 
 
-def cost_sentence(found: Findings) -> str:
+def cost_sentence(found: Findings, plan: Plan) -> str:
     """Say what a study took."""
     cost = found.cost
     seconds = cost.train_seconds + cost.evaluate_seconds
@@ -65,12 +66,13 @@ def cost_sentence(found: Findings) -> str:
     if cost.peak_gpu_gib:
         memory = f", at most {cost.peak_gpu_gib:.1f} GiB of GPU memory a trial"
     shared = " and sharing" if cost.images_inherited else ""
-    return (
+    text = (
         f"{cost.images:,} training images, {cost.share_of_full:.0%} of what the same trials would "
         f"have taken without pruning{shared}; {duration(cost.wall_seconds)} of search, "
         f"{duration(seconds)} of trials, of which {share:.0%} was spent on evaluation{memory}."
-        f"{' ' if cost.images_inherited else ''}{saved_sentence(cost)}"
     )
+    more = (saving_sentence(found.saving, plan), saved_sentence(cost))
+    return " ".join((text, *filter(None, more)))
 
 
 def saved_sentence(cost: Cost) -> str:

@@ -24,6 +24,7 @@ from raycolor.study.live import against_gray
 from raycolor.study.naming import SHORT, short_path, trial_name
 from raycolor.study.opening import holder_of
 from raycolor.study.records import End
+from raycolor.study.saving import saving, saving_sentence
 from raycolor.study.state import StudyState
 
 ROWS = 15
@@ -44,8 +45,9 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
         finished: whether every trial has ended; otherwise how to go on comes first.
     """
     print_leaderboard(console, state, plan)
-    if saved := saved_sentence(cost(state, plan)):
-        console.print(saved, highlight=False)
+    for told in (saved_sentence(cost(state, plan)), saving_sentence(saving(state), plan)):
+        if told:
+            console.print(told, highlight=False)
     print_commands(console, state, plan, page=plan.folder / PAGE, finished=finished)
 
 

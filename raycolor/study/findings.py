@@ -15,6 +15,7 @@ from raycolor.study.evidence import (
 )
 from raycolor.study.importance import LEAST_TRIALS, Importance, importances
 from raycolor.study.leaderboard import Row, gray_score, rows
+from raycolor.study.saving import Saving, saving
 from raycolor.study.standings import comparison_points, values_at
 from raycolor.study.state import StudyState, TrialState
 
@@ -37,6 +38,8 @@ class Findings:
     """By the image count at which trials were compared; none where too few were."""
     correlations: list[RankCorrelation]
     cost: Cost
+    saving: Saving | None
+    """What checkpoints cost; None where no trial tells."""
 
 
 def findings(state: StudyState, plan: Plan) -> Findings:
@@ -62,4 +65,5 @@ def findings(state: StudyState, plan: Plan) -> Findings:
         importances=judged,
         correlations=rank_correlations(state, plan),
         cost=cost(state, plan),
+        saving=saving(state),
     )

@@ -97,7 +97,7 @@ def render(found: Findings, state: StudyState, plan: Plan) -> str:
         verdict=verdict(found.confirmed),
         tested=test_sentence(state, plan),
         names={trial.number: trial_name(trial.number, trial.chosen) for trial in state.trials},
-        cost=cost_sentence(found),
+        cost=cost_sentence(found, plan),
         plan_text=_yaml(plan.as_tree()),
         environment_text=json.dumps(state.sessions[-1].environment, indent=2),
         folder=plan.where,

@@ -70,13 +70,13 @@ def test_cost_and_savings(plan: Plan, told: Told) -> None:
     assert (found.images, found.images_inherited) == (144 + 48, 48)
     assert found.share_of_full == pytest.approx((144 + 48) / (2 * BUDGET))
     assert found.seconds_inherited == pytest.approx(2.4)
-    text = cost_sentence(findings(told.state, plan))
+    text = cost_sentence(findings(told.state, plan), plan)
     assert "of what the same trials would have taken without pruning and sharing" in text
     saved = "48 images of pretraining were taken over from runs that had trained them, which saved"
     assert saved in text
     alone = Told().session(plan)
     alone.report(alone.ask(), 16, 70.0)
-    text = cost_sentence(findings(alone.state, plan))
+    text = cost_sentence(findings(alone.state, plan), plan)
     assert "sharing" not in text
     assert "taken over" not in text
 
