@@ -27,6 +27,11 @@ BUILT_IN = "photos"
 """Name of the data set that ships with raycolor."""
 MOST_LENGTHS = 1000
 """Lengths of pretraining over which a cost is averaged."""
+INSTEAD_OF_GPU_HOURS = (
+    "leave it out, or limit the search with --time-budget SECONDS, or with --max-cost and "
+    "study.resources.price_per_hour"
+)
+"""What to do where there are no GPU hours to count."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FOLDER_RULE = "use at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
 
@@ -316,6 +321,11 @@ def make_plan(
     if max_cost is not None and unpriced:
         problems.append(
             f"--max-cost {max_cost:g}: needs a price; set study.resources.price_per_hour"
+        )
+    if gpu_hours is not None and loaded is not None and loaded.study.resources.gpus == 0:
+        problems.append(
+            f"--gpu-hours {gpu_hours:g}: trials use no GPU (study.resources.gpus: 0), so this "
+            f"limit would never come; {INSTEAD_OF_GPU_HOURS}"
         )
     if problems:
         raise ConfigError("\n".join(problems))

@@ -216,7 +216,8 @@ def _run(plan: Plan, console: Console, revived: Sequence[int]) -> int:
         except KeyboardInterrupt:
             finished, code = False, INTERRUPTED
             engine.end("interrupted")
-        except CheckpointError:
+        except (CheckpointError, ConfigError):
+            # Storage that refuses, or machines and limits that do not go together.
             paused = True
             # If the journal cannot be written either, the study looks killed, and goes on alike.
             with suppress(CheckpointError):

@@ -25,7 +25,7 @@ from raycolor.study.state import TrialState
 from raycolor.tuning.connection import connected
 from raycolor.tuning.packing import settle
 from raycolor.tuning.probe import check_machines, folder_address, marked
-from raycolor.tuning.shares import Shares, share_out
+from raycolor.tuning.shares import Shares, check_gpu_hours, share_out
 from raycolor.tuning.waiting import StallWatch, machines_now, wait_for_shares
 
 MAX_RETRIES = 3
@@ -66,7 +66,8 @@ def run_study(
 
     Raises:
         ConfigError: the machines are too small for one trial, the cluster is not reached, none of
-            its machines comes in time, or some lack the study's folder or its data.
+            its machines comes in time, or some lack the study's folder or its data; or no trial
+            has a GPU whose hours could be counted.
         StorageError: the journal, or what a trial keeps, cannot be written; nothing has failed.
         KeyboardInterrupt: the user pressed Ctrl-C.
     """
@@ -185,14 +186,18 @@ def _shares(plan: Plan, engine: Engine, tell: Callable[[str], None]) -> Shares:
     """Divide the machines among trials; on a cluster, wait until there is one.
 
     Raises:
-        ConfigError: no machine holds one trial.
+        ConfigError: no machine holds one trial, or a limit of GPU hours could never be reached.
     """
     settings = plan.space.study.resources
     if plan.address is None:
         (machine,) = machines_now()
         rule = share_out([machine], settings, concurrent=plan.concurrent)
+        # Whether there are GPUs is Ray's to say; measuring what fits would come after that.
+        check_gpu_hours(plan.gpu_hours, rule, cluster=False)
         return settle(plan, engine.state, machine, rule, tell=tell)
-    return wait_for_shares(settings, concurrent=plan.concurrent, trials=plan.trials, tell=tell)
+    shares = wait_for_shares(settings, concurrent=plan.concurrent, trials=plan.trials, tell=tell)
+    check_gpu_hours(plan.gpu_hours, shares, cluster=True)
+    return shares
 
 
 @contextmanager

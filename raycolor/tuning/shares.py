@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raycolor.errors import ConfigError
+from raycolor.plan import INSTEAD_OF_GPU_HOURS
 from raycolor.spaces.space import MOST_CONCURRENT, ResourceSettings
 
 MOST_ON_CPU = 4
@@ -108,6 +109,26 @@ def share_out(
         cpus=cpus,
         gpus=gpus,
         machines=max(1, holding),
+    )
+
+
+def check_gpu_hours(hours: float | None, shares: Shares, *, cluster: bool) -> None:
+    """Refuse a limit of GPU hours where no trial has a GPU: it would never be reached.
+
+    Args:
+        hours: the limit; None for none.
+        shares: what each trial gets.
+        cluster: whether other machines take part.
+
+    Raises:
+        ConfigError: with what limits a search without GPUs.
+    """
+    if hours is None or shares.gpus:
+        return
+    where = "no machine of the cluster has a GPU for them" if cluster else "this machine has none"
+    raise ConfigError(
+        f"--gpu-hours {hours:g}: the trials use no GPU ({where}), so this limit would never come; "
+        f"{INSTEAD_OF_GPU_HOURS}"
     )
 
 

@@ -196,14 +196,14 @@ def test_limits_a_broken_trial_growth_and_a_fresh_start(home: Path, tmp_path: Pa
     config = TrialConfig.model_validate(nested({**other, **small, "budget.report_every": 32}))
     next(train(config, open_prepared(PHOTOS), folder=broken))
 
-    code, text = study.run("--max-cost", "1e-9", "--gpu-hours", "1000")
+    code, text = study.run("--max-cost", "1e-9")
     assert code == 0, text
     assert "not finished" in text
     assert [r.reason for r in study.records if isinstance(r, End)] == ["max_cost"]
     assert reports(study.records) == 1
     assert study.state.trials[0].status == "open"
 
-    code, text = study.run("--gpu-hours", "1000")
+    code, text = study.run("--max-cost", "1000")
     assert code == 0, text
     assert "Traceback" not in text
     study.assert_lawful()

@@ -301,6 +301,18 @@ def test_a_time_budget_that_is_none(seconds: float) -> None:
         make(time_budget_s=seconds)
 
 
+def test_gpu_hours_of_trials_without_a_gpu_are_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make(gpu_hours=8.0, overrides={"study.resources.gpus": 0})
+    assert str(caught.value) == (
+        "--gpu-hours 8: trials use no GPU (study.resources.gpus: 0), so this limit would never "
+        "come; leave it out, or limit the search with --time-budget SECONDS, or with --max-cost "
+        "and study.resources.price_per_hour"
+    )
+    for gpus in (1, 0.5, "auto"):
+        assert make(gpu_hours=8.0, overrides={"study.resources.gpus": gpus}).gpu_hours == 8.0
+
+
 # --- the command line
 
 FLAGS = {

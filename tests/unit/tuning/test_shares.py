@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from raycolor.errors import ConfigError
 from raycolor.spaces.space import ResourceSettings
-from raycolor.tuning.shares import MOST_ON_CPU, Machine, Shares, share_out
+from raycolor.tuning.shares import (
+    MOST_ON_CPU,
+    Machine,
+    Shares,
+    check_gpu_hours,
+    share_out,
+)
 
 AUTO = ResourceSettings()
 
@@ -103,3 +109,22 @@ def test_as_many_as_a_share_says_fit_on_a_gpu(gpus: float, places: int) -> None:
     shares = share_out(found, ResourceSettings(gpus=gpus), concurrent=None)
     assert shares.concurrent == places
     assert places * shares.gpus <= 1 < (places + 1) * shares.gpus
+
+
+@pytest.mark.parametrize(
+    ("cluster", "where"),
+    [(False, "this machine has none"), (True, "no machine of the cluster has a GPU for them")],
+)
+def test_gpu_hours_without_a_gpu_are_refused(cluster: bool, where: str) -> None:
+    without = share_out([machine(4)], AUTO, concurrent=None)
+    with pytest.raises(ConfigError) as caught:
+        check_gpu_hours(3.5, without, cluster=cluster)
+    assert str(caught.value) == (
+        f"--gpu-hours 3.5: the trials use no GPU ({where}), so this limit would never come; leave "
+        "it out, or limit the search with --time-budget SECONDS, or with --max-cost and "
+        "study.resources.price_per_hour"
+    )
+    check_gpu_hours(None, without, cluster=cluster)
+    for gpus in (1, 0.5):
+        shares = share_out([machine(4, 1.0)], ResourceSettings(gpus=gpus), concurrent=None)
+        check_gpu_hours(3.5, shares, cluster=cluster)
