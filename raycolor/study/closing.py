@@ -1,34 +1,30 @@
 """What a user reads when a study stops: the answer, and what to type next."""
 
-import math
 import re
 import shlex
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from raycolor.errors import CheckpointError
 from raycolor.plan import Plan
 from raycolor.study.answer import saved_sentence
+from raycolor.study.board import ROWS, board
 from raycolor.study.confirmation import confirmed, verdict, winner
 from raycolor.study.engine import is_finished
 from raycolor.study.evidence import cost
-from raycolor.study.leaderboard import GRAY, Row, gray_score, rows
+from raycolor.study.leaderboard import GRAY, gray_score, rows
 from raycolor.study.live import against_gray
-from raycolor.study.naming import SHORT, short_path, trial_name
+from raycolor.study.naming import trial_name
 from raycolor.study.opening import holder_of
 from raycolor.study.records import End
 from raycolor.study.saving import saving, saving_sentence
 from raycolor.study.state import StudyState
 
-ROWS = 15
-"""Rows of the closing table."""
 FEW_CROPS = 30
 """Crops below which a distance is called noisy."""
 PAGE = "report.html"
@@ -54,12 +50,7 @@ def print_closing(console: Console, state: StudyState, plan: Plan, *, finished: 
 def print_leaderboard(console: Console, state: StudyState, plan: Plan) -> None:
     """Print the leaderboard and the answer."""
     listed = rows(state, plan)
-    table = _table(listed, plan, settings=True)
-    unbounded = console.options.update(max_width=10_000)
-    if console.measure(table, options=unbounded).maximum > console.width:
-        # The names tell the backbone and lambda; the rest stands in leaderboard.csv.
-        table = _table(listed, plan, settings=False)
-    console.print(table)
+    console.print(board(console, listed, plan))
     if len(listed) > ROWS:
         console.print(f"and {len(listed) - ROWS} more in {plan.folder}/leaderboard.csv")
     console.print()
@@ -67,33 +58,6 @@ def print_leaderboard(console: Console, state: StudyState, plan: Plan) -> None:
     if (best := winner(state, plan)) is not None:
         text.highlight_words([trial_name(best.number, best.chosen)], "bold green")
     console.print(text)
-
-
-def _table(listed: Sequence[Row], plan: Plan, *, settings: bool) -> Table:
-    paths = list(plan.space.search) if settings else []
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("rank", "trial", "status"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("objective", justify="right", no_wrap=True)
-    for path in paths:
-        table.add_column(short_path(path), justify="right", no_wrap=True)
-    table.add_column("images", justify="right", no_wrap=True)
-    inherits = any(row.images_inherited for row in listed)
-    if inherits:
-        table.add_column("inherited", justify="right", no_wrap=True)
-    for row in listed[:ROWS]:
-        style = {"reference": "yellow", "failed": "red", "pruned": "dim"}.get(row.status, "")
-        table.add_row(
-            "" if row.rank is None else str(row.rank),
-            row.trial,
-            row.status,
-            f"{row.objective:.2f}" if math.isfinite(row.objective) else "",
-            *(_cell(row.chosen.get(path)) for path in paths),
-            f"{row.images_seen:,}",
-            *((f"{row.images_inherited:,}",) if inherits else ()),
-            style="bold green" if row.rank == 1 else style,
-        )
-    return table
 
 
 def print_commands(
@@ -224,11 +188,3 @@ def test_sentence(state: StudyState, plan: Plan) -> str:
             f" (mean of {len(seeds)} seeds, standard deviation {float(np.std(seeds, ddof=1)):.2f})"
         )
     return text + (f"; grey pictures {gray:.2f}." if gray is not None else ".")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}"
-    return SHORT.get(str(value), str(value))
