@@ -5,7 +5,6 @@ import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
@@ -17,6 +16,7 @@ from raycolor.study.board import ROWS, board
 from raycolor.study.confirmation import confirmed, verdict, winner
 from raycolor.study.engine import is_finished
 from raycolor.study.evidence import cost
+from raycolor.study.final_score import final_score_sentence
 from raycolor.study.leaderboard import GRAY, gray_score, rows
 from raycolor.study.live import against_gray
 from raycolor.study.naming import trial_name
@@ -161,7 +161,7 @@ def answer(state: StudyState, plan: Plan) -> str:
         )
     if found := confirmed(state, plan):
         text += f"\n{verdict(found)}"
-    if tested := test_sentence(state, plan):
+    if tested := final_score_sentence(state, plan):
         text += f"\n{tested}"
     if value >= gray:
         text += (
@@ -169,22 +169,3 @@ def answer(state: StudyState, plan: Plan) -> str:
             "train longer (--set budget.images=N), or give the study more (--trials)."
         )
     return text
-
-
-def test_sentence(state: StudyState, plan: Plan) -> str:
-    """Say how the winner did on the test split; empty before it was looked at."""
-    best, key = winner(state, plan), plan.base.fid_key
-    if best is None or str(best.number) not in state.tested:
-        return ""
-    seeds = [
-        scores[key]
-        for name, scores in state.tested.items()
-        if name.isdecimal() and state.trials[int(name)].confirms == best.confirms
-    ]
-    gray = state.tested.get(GRAY, {}).get(key)
-    text = f"On the test split, looked at once: {key} {float(np.mean(seeds)):.2f}"
-    if len(seeds) > 1:
-        text += (
-            f" (mean of {len(seeds)} seeds, standard deviation {float(np.std(seeds, ddof=1)):.2f})"
-        )
-    return text + (f"; grey pictures {gray:.2f}." if gray is not None else ".")

@@ -130,6 +130,8 @@ class StudyState:
     trials: list[TrialState] = field(default_factory=list)
     tested: dict[str, dict[str, float]] = field(default_factory=dict)
     """Scores on the test split by the number of the confirming trial, and of `gray`."""
+    tests: list[FinalScores] = field(default_factory=list)
+    """Every look at the test split: more than one where the study grew after the first."""
     reopening: list[int] = field(default_factory=list)
     """Trials that a grown budget lets go on and that no record has reopened yet, best first."""
     ending: End | None = None
@@ -190,6 +192,7 @@ class StudyState:
                 }[record.cause]
             case FinalScores():
                 self.tested = {**self.tested, **record.scores}
+                self.tests.append(record)
             case End():
                 self.ending = record
 

@@ -18,10 +18,11 @@ from raycolor.errors import CheckpointError
 from raycolor.files import write_text
 from raycolor.plan import Plan
 from raycolor.study.answer import cost_sentence, describe_domain
-from raycolor.study.closing import answer, progress, test_sentence
+from raycolor.study.closing import answer, progress
 from raycolor.study.confirmation import verdict
 from raycolor.study.engine import is_finished
 from raycolor.study.explain import explain
+from raycolor.study.final_score import final_score_sentence
 from raycolor.study.findings import Findings
 from raycolor.study.leaderboard import Row
 from raycolor.study.live import against_gray
@@ -95,7 +96,7 @@ def render(found: Findings, state: StudyState, plan: Plan) -> str:
         stories=_stories(ranked[:MOST_TOLD], state, plan),
         found=found,
         verdict=verdict(found.confirmed),
-        tested=test_sentence(state, plan),
+        tested=final_score_sentence(state, plan),
         names={trial.number: trial_name(trial.number, trial.chosen) for trial in state.trials},
         cost=cost_sentence(found, plan),
         plan_text=_yaml(plan.as_tree()),
