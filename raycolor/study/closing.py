@@ -22,6 +22,7 @@ from raycolor.study.live import against_gray
 from raycolor.study.naming import trial_name
 from raycolor.study.opening import holder_of
 from raycolor.study.records import End
+from raycolor.study.saturation import saturation_sentence
 from raycolor.study.saving import saving, saving_sentence
 from raycolor.study.state import StudyState
 
@@ -53,6 +54,8 @@ def print_leaderboard(console: Console, state: StudyState, plan: Plan) -> None:
     console.print(board(console, listed, plan))
     if len(listed) > ROWS:
         console.print(f"and {len(listed) - ROWS} more in {plan.folder}/leaderboard.csv")
+    if warning := saturation_sentence(listed[:ROWS], state):
+        console.print(f"\n{warning}", markup=False, highlight=False)
     console.print()
     text = Text(answer(state, plan))
     if (best := winner(state, plan)) is not None:

@@ -5,9 +5,10 @@ import re
 
 from raycolor.errors import ConfigError
 from raycolor.plan import Plan
-from raycolor.study.guards import SATURATED_REPORTS, is_saturated
+from raycolor.study.guards import SATURATED_REPORTS
 from raycolor.study.naming import short_path, trial_name, value_text
 from raycolor.study.records import Fault, Reported
+from raycolor.study.saturation import REMEDY, has_saturated
 from raycolor.study.standings import values_at
 from raycolor.study.state import StudyState, TrialState
 
@@ -69,11 +70,11 @@ def explain(trial: TrialState, state: StudyState, plan: Plan) -> list[str]:
             f"It has no discriminator (losses.kind: {losses}), so there is no adversarial loss and "
             "no accuracy to watch."
         )
-    if is_saturated([(report.stage, report.metrics) for report in trial.reports]):
+    if has_saturated(trial):
         sentences.append(
             "Its discriminator has told true and generated colours apart nearly always in the last "
             f"{SATURATED_REPORTS} reports. That is no sickness, but the generator may learn little "
-            "more; a lower learning rate of the discriminator may help."
+            f"more; {REMEDY}."
         )
     return sentences
 

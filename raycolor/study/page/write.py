@@ -29,6 +29,7 @@ from raycolor.study.live import against_gray
 from raycolor.study.naming import short_path, trial_name, value_text
 from raycolor.study.page import figures
 from raycolor.study.page.pictures import Strips, strips
+from raycolor.study.saturation import saturation_sentence
 from raycolor.study.standings import comparison_points, values_at
 from raycolor.study.state import StudyState, TrialState
 
@@ -89,6 +90,7 @@ def render(found: Findings, state: StudyState, plan: Plan) -> str:
         facts=_facts(found, plan),
         gallery=_gallery(ranked, pictures, plan),
         board=[_board_row(row, found, pictures) for row in found.board[:MOST_ROWS]],
+        saturated=saturation_sentence(found.board[:MOST_ROWS], state),
         left_out=max(0, len(found.board) - MOST_ROWS),
         paths=[(path, short_path(path)) for path in plan.space.search],
         domains={path: describe_domain(domain) for path, domain in plan.space.search.items()},
