@@ -26,6 +26,7 @@ from raycolor.study.engine import Engine
 from raycolor.study.rules import Nothing
 from raycolor.study.spending import Limit, limit_reached
 from raycolor.study.state import TrialState
+from raycolor.tuning.host_memory import lack_of_memory
 from raycolor.tuning.trainable import Assignment, Outcome
 from raycolor.tuning.waiting import StallWatch
 from raycolor.tuning.watch import LOOK_S, SilenceWatch
@@ -289,8 +290,11 @@ class FaultCallback(_Adapter, Callback):  # type: ignore[misc]  # ray has no typ
 
 
 def _cause(trial: Trial) -> str:
-    """First line of what Ray says about a failed trial."""
-    lines = [line for line in _told(trial).splitlines() if line.strip()]
+    """Say why a trial failed: what it means, or the first line of what Ray says."""
+    said = _told(trial)
+    if (meant := lack_of_memory(said)) is not None:
+        return meant
+    lines = [line for line in said.splitlines() if line.strip()]
     return lines[0].strip() if lines else "its worker died"
 
 

@@ -91,6 +91,7 @@ def run_study(
             StudyScheduler,
             StudySearcher,
         )
+        from raycolor.tuning.host_memory import deaths_for_memory
         from raycolor.tuning.testing import score_test
         from raycolor.tuning.trainable import Assignment, StudyTrainable, needs
 
@@ -148,7 +149,8 @@ def run_study(
             ),
         )
         try:
-            tuner.fit()
+            with deaths_for_memory():
+                tuner.fit()
         except Exception:
             # Ray wraps what its adapters raise, and some of it twice.
             if dispatcher.storage_error is not None:
