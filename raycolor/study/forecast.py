@@ -122,9 +122,7 @@ def _coming(
             return known
     if plan.space.study.scheduler.compare_in_pretraining:
         return Counter((systems[trial.number], 0) for trial in searched)
-    return Counter(
-        (systems[trial.number], plan.pretraining_of(trial.chosen)) for trial in searched
-    )
+    return Counter((systems[trial.number], plan.pretraining_of(trial.chosen)) for trial in searched)
 
 
 def _confirming_seconds(

@@ -11,7 +11,6 @@ from dataclasses import replace
 from enum import Enum
 
 from raycolor.plan import Plan, restored_plan
-from raycolor.spaces.domains import Scalar
 from raycolor.study.confirmation import wanted
 from raycolor.study.guards import find_sickness
 from raycolor.study.halving import Halving
