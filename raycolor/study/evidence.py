@@ -124,11 +124,11 @@ def rank_correlations(state: StudyState, plan: Plan, *, seed: int = 0) -> list[R
 
     end = plan.base.budget.images
     points = plan.rungs or range(plan.base.budget.report_every, end, plan.base.budget.report_every)
-    final = values_at(state, plan.objective, end)
+    final = values_at(state, plan, end)
     rng = np.random.default_rng([seed, end])
     result = []
     for images in points:
-        early = values_at(state, plan.objective, images)
+        early = values_at(state, plan, images)
         common = sorted(early.keys() & final.keys())
         if images >= end or len(common) < LEAST_PAIRS:
             continue

@@ -150,7 +150,7 @@ def _decision(trial: TrialState, report: Reported, state: StudyState, plan: Plan
 
 def _hindsight(trial: TrialState, report: Reported, state: StudyState, plan: Plan) -> str:
     """Say how the trial stands at a rung by now, since halving decides on who came before."""
-    values = values_at(state, plan.objective, report.images_seen)
+    values = values_at(state, plan, report.decision.rung or report.images_seen)
     better = sum(value < values[trial.number] for value in values.values())
     return (
         f"By now {len(values)} trials have a value there, {better or 'none'} of them a better one."

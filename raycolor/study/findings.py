@@ -46,7 +46,7 @@ def findings(state: StudyState, plan: Plan) -> Findings:
     """Work out what a study found so far."""
     judged = {}
     for images in comparison_points(state, plan, least=LEAST_TRIALS):
-        values = values_at(state, plan.objective, images)
+        values = values_at(state, plan, images)
         found = importances(
             plan.space.search,
             [state.trials[number].chosen for number in values],

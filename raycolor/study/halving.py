@@ -41,7 +41,9 @@ class Halving:
             rung: {} for rung in sorted(rungs, reverse=True)
         }
         self._late: set[int] = set()
-        """Trials that could not be compared at first: some rungs are behind them."""
+        """Trials that are not compared from the beginning on: some rungs are behind them."""
+        self._faulty: dict[int, int] = {}
+        """Rung on which a fault put a late trial that stood on none."""
         self._reduction = reduction
         self._end = end
 
@@ -57,32 +59,30 @@ class Halving:
 
     def note_reopened(self, number: int, images_seen: int) -> None:
         """Take a trial that goes on after all off the rungs that it had not reached."""
+        fallen = self._faulty.pop(number, None)
         for rung, there in self._rungs.items():
-            if rung > images_seen:
+            if rung > images_seen or rung == fallen:
                 there.pop(number, None)
 
-    def decide(
-        self, number: int, images_seen: int, value: float, *, compared: bool = True
-    ) -> Decision:
+    def decide(self, number: int, images_seen: int, value: float, *, first: int = 0) -> Decision:
         """Decide on a report, and take note of it.
 
         Args:
             number: the trial's.
             images_seen: at the report.
             value: of the objective, lower is better; NaN counts as infinite.
-            compared: whether it can be compared with others yet. The first time that it can, it
-                stands on the highest rung that it has reached, and never on those below.
+            first: image count from which on it is compared with others, then at first on the
+                highest rung that it has reached, and never on those below; 0 for all rungs.
         """
-        if not compared:
+        if first:
             self._late.add(number)
-        sick = not math.isfinite(value)
+        sick, compared = not math.isfinite(value), images_seen >= first
         value = math.inf if sick else value
-        reached = images_seen if compared else 0
-        rung, cutoff, standing = self._arrive(number, reached, value)
+        rung, cutoff, standing = self._arrive(number, images_seen if compared else 0, value)
         seen = f"{images_seen:,} images"
         if sick:
             if rung is None:
-                self.note_fault(number, images_seen)
+                self.note_fault(number, images_seen, first=first)
             return Decision(
                 action="prune",
                 reason=f"the objective is not a finite number at {seen}",
@@ -124,15 +124,26 @@ class Halving:
             standing=standing,
         )
 
-    def note_fault(self, number: int, images_seen: int) -> None:
-        """Count a trial that failed as the worst of the next rung that it would have reached."""
-        ahead = [
-            rung
-            for rung, there in self._rungs.items()
-            if number not in there and rung >= images_seen
-        ]
-        if ahead:
-            self._rungs[min(ahead)][number] = math.inf
+    def note_fault(self, number: int, images_seen: int, *, first: int = 0) -> None:
+        """Count a trial that failed as the worst of the next rung that it would have stood on.
+
+        Args:
+            number: the trial's.
+            images_seen: at the fault.
+            first: as in `decide`.
+        """
+        if first and not any(number in there for there in self._rungs.values()):
+            rung = max((rung for rung in self._rungs if rung <= max(images_seen, first)), default=0)
+            self._faulty[number] = rung
+        else:
+            ahead = [
+                rung
+                for rung, there in self._rungs.items()
+                if number not in there and rung >= images_seen
+            ]
+            rung = min(ahead, default=0)
+        if rung:
+            self._rungs[rung][number] = math.inf
 
     def _arrive(
         self, number: int, images_seen: int, value: float

@@ -101,9 +101,8 @@ class Rules:
         value = metrics.get(plan.objective, math.nan)
         if trial.phase == "confirm":
             return _confirming(trial.confirms, images_seen, value, plan)
-        decision = self._halving.decide(
-            number, images_seen, value, compared=self._is_compared(trial, images_seen)
-        )
+        first = self._first_compared(trial)
+        decision = self._halving.decide(number, images_seen, value, first=first)
         if decision.action != "go_on":
             return decision
         told = [(report.stage, report.metrics) for report in trial.reports]
@@ -115,7 +114,7 @@ class Rules:
         )
         if sickness is None:
             return decision
-        self._halving.note_fault(number, images_seen)
+        self._halving.note_fault(number, images_seen, first=first)
         return replace(decision, action="prune", reason=sickness.reason, guard=sickness.guard)
 
     def note(self, record: Record) -> None:
@@ -125,12 +124,10 @@ class Rules:
                 trial = self.state.trials[record.number]
                 if trial.phase == "search":
                     value = record.metrics.get(self.plan.objective, math.nan)
-                    compared = self._is_compared(trial, record.images_seen)
-                    self._halving.decide(
-                        record.number, record.images_seen, value, compared=compared
-                    )
+                    first = self._first_compared(trial)
+                    self._halving.decide(record.number, record.images_seen, value, first=first)
                     if record.decision.guard is not None:
-                        self._halving.note_fault(record.number, record.images_seen)
+                        self._halving.note_fault(record.number, record.images_seen, first=first)
             case _:
                 pass
         self.apply(record)
@@ -141,8 +138,10 @@ class Rules:
             case Session():
                 self._begin(record)
             case Fault(final=True):
-                if self.state.trials[record.number].phase == "search":
-                    self._halving.note_fault(record.number, record.images_seen)
+                trial = self.state.trials[record.number]
+                if trial.phase == "search":
+                    first = self._first_compared(trial)
+                    self._halving.note_fault(record.number, record.images_seen, first=first)
             case Reopened():
                 trial = self.state.trials[record.number]
                 self._halving.note_reopened(record.number, trial.images_seen)
@@ -150,10 +149,10 @@ class Rules:
                 pass
         self.state.apply(record)
 
-    def _is_compared(self, trial: TrialState, images_seen: int) -> bool:
-        """Tell whether a report can be compared with those of other trials."""
+    def _first_compared(self, trial: TrialState) -> int:
+        """Return the image count from which on a trial is compared; 0 for on all rungs."""
         points = self.plan.comparison_points(self.plan.pretraining_of(trial.chosen))
-        return not points or images_seen >= points[0]
+        return 0 if points == self.plan.rungs else points[0]
 
     def _begin(self, session: Session) -> None:
         plan = restored_plan(session.plan, self.plan.folder, remote=self.plan.remote)

@@ -7,20 +7,31 @@ from raycolor.study.records import Reported
 from raycolor.study.state import StudyState, TrialState
 
 
-def report_at(trial: TrialState, images: int) -> Reported | None:
-    """Return a trial's report at exactly this image count, or None."""
+def report_at(trial: TrialState, plan: Plan, images: int) -> Reported | None:
+    """Return the report by which a trial is compared at an image count, or None.
+
+    On a rung that is the one with which the trial stands there, which comes later if its
+    pretraining took longer. One that is not compared there, since it was in its pretraining, has
+    none: its score tells of the pretraining alone, and others have the same.
+    """
+    for report in trial.reports:
+        if report.decision.rung == images:
+            return report
+    first = next(iter(plan.comparison_points(plan.pretraining_of(trial.chosen))), 0)
+    if images in plan.rungs and images < first:
+        return None
     for report in trial.reports:
         if report.images_seen == images:
             return report
     return None
 
 
-def values_at(state: StudyState, objective: str, images: int) -> dict[int, float]:
-    """Return the objective of every trial that reported at an image count.
+def values_at(state: StudyState, plan: Plan, images: int) -> dict[int, float]:
+    """Return the objective of every trial that is compared at an image count.
 
     Args:
         state: of the study.
-        objective: the metric that ranks trials, lower is better.
+        plan: of the study; its objective ranks trials, lower is better.
         images: the image count.
 
     Returns:
@@ -28,9 +39,11 @@ def values_at(state: StudyState, objective: str, images: int) -> dict[int, float
     """
     values = {}
     for trial in state.trials:
-        report = report_at(trial, images)
-        if report is not None and math.isfinite(value := report.metrics.get(objective, math.nan)):
-            values[trial.number] = value
+        report = report_at(trial, plan, images)
+        if report is not None:
+            value = report.metrics.get(plan.objective, math.nan)
+            if math.isfinite(value):
+                values[trial.number] = value
     return values
 
 
@@ -46,4 +59,4 @@ def comparison_points(state: StudyState, plan: Plan, *, least: int) -> list[int]
         Of the rungs and the whole budget, those that `least` trials reached.
     """
     points = sorted({*plan.rungs, plan.base.budget.images})
-    return [p for p in points if len(values_at(state, plan.objective, p)) >= least]
+    return [p for p in points if len(values_at(state, plan, p)) >= least]

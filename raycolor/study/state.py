@@ -45,6 +45,8 @@ class TrialState:
     faults: list[Fault] = field(default_factory=list)
     sessions: list[int] = field(default_factory=list)
     """Indices of the sessions in which it reported, ascending."""
+    stopped_at: int | None = None
+    """Under which image count a study counts it among the stopped; None while it does not."""
 
     @property
     def images_seen(self) -> int:
@@ -181,10 +183,13 @@ class StudyState:
                 if record.final:
                     trial.status, trial.reason = "failed", record.text
                     if trial.phase == "search":
-                        self.stopped[record.images_seen + 1] += 1
+                        self._count_stopped(trial, record.images_seen + 1)
             case Reopened():
                 trial = self.trials[record.number]
                 trial.status = "open"
+                if trial.stopped_at is not None:
+                    self.stopped[trial.stopped_at] -= 1
+                    trial.stopped_at = None
                 self.reopening = [one for one in self.reopening if one != record.number]
                 trial.reason = {
                     "extension": "goes on, as the budget grew and it was among the best",
@@ -218,7 +223,7 @@ class StudyState:
             trial.sessions.append(len(self.sessions) - 1)
         trial.reason = record.decision.reason
         if trial.phase == "search":
-            self._count(record)
+            self._count(trial, record)
         match record.decision.action:
             case "prune":
                 trial.status = "pruned"
@@ -227,13 +232,17 @@ class StudyState:
             case "go_on":
                 pass
 
-    def _count(self, record: Reported) -> None:
+    def _count(self, trial: TrialState, record: Reported) -> None:
         """Count who goes on and who does not; a forecast looks at the sums, not at all trials."""
         rung = record.decision.rung
         if record.decision.action == "prune":
-            self.stopped[record.images_seen if rung is None else rung] += 1
+            self._count_stopped(trial, record.images_seen if rung is None else rung)
         elif record.decision.action == "go_on" and rung is not None:
             self.survivors[rung] += 1
+
+    def _count_stopped(self, trial: TrialState, images: int) -> None:
+        trial.stopped_at = images
+        self.stopped[images] += 1
 
     def decision(self, number: int, images_seen: int) -> Decision | None:
         """Return the decision on a report that is already in the journal."""

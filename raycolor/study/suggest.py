@@ -10,6 +10,7 @@ thousand.
 import hashlib
 import math
 import warnings
+from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 DRAWS = 8
 """Draws of a sampler before one of the untried configurations is taken at random."""
 MOST_LISTED = 100_000
-"""Configurations that are listed for that; in a larger space a draw finds untried ones soon."""
+"""Configurations that are listed for that; of more, or of real numbers, one is drawn at random."""
+MOST_RANDOM_DRAWS = 1000
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -102,7 +104,7 @@ def suggest(
     chosen = _asked(study, search)
     if searcher.repeats or any(grid_values(search[path]) is None for path in chosen):
         return chosen  # no real number is drawn twice
-    tried = {_key(trial.chosen) for trial in trials if trial.status != "failed" or trial.too_large}
+    tried = _tried(trials)
     for _ in range(DRAWS - 1):
         if _key(chosen) not in tried:
             return chosen
@@ -127,17 +129,36 @@ def _key(chosen: Mapping[str, Scalar]) -> Hashable:
     return tuple(sorted(chosen.items()))
 
 
+def _tried(trials: Sequence[TrialState]) -> set[Hashable]:
+    """Return the configurations that need no other trial: one that fails has a second chance."""
+    failed = Counter(
+        _key(trial.chosen) for trial in trials if trial.status == "failed" and not trial.too_large
+    )
+    return {
+        key
+        for trial in trials
+        if (key := _key(trial.chosen)) not in failed or failed[key] > 1 or trial.status != "failed"
+    }
+
+
 def _untried(
     search: Mapping[str, Domain], tried: Collection[Hashable], seed: int
 ) -> dict[str, Scalar] | None:
-    """Draw one of the configurations that nobody has tried; None if there are none, or too many."""
+    """Draw a configuration that nobody has tried; None if there is none, or none was found."""
     listed = [grid_values(domain) for domain in search.values()]
-    if any(values is None for values in listed):
-        return None
-    if math.prod(len(values) for values in listed if values is not None) > MOST_LISTED:
-        return None
-    left = [chosen for chosen in combinations(search) if _key(chosen) not in tried]
-    return left[np.random.default_rng(seed).integers(len(left))] if left else None
+    if all(values is not None for values in listed) and (
+        math.prod(len(values) for values in listed if values is not None) <= MOST_LISTED
+    ):
+        left = [chosen for chosen in combinations(search) if _key(chosen) not in tried]
+        return left[np.random.default_rng(seed).integers(len(left))] if left else None
+    import optuna
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    for _ in range(MOST_RANDOM_DRAWS):
+        chosen = _asked(study, search)
+        if _key(chosen) not in tried:
+            return chosen
+    return None
 
 
 def _told(

@@ -10,6 +10,7 @@ does not end a study: it is made up for while the study goes on, and at its end.
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -18,8 +19,7 @@ from raycolor import storage
 from raycolor.files import PART, replacing, write_text
 from raycolor.metrics.weights import extractor_entry
 from raycolor.plan import Plan
-from raycolor.study.best import write_best
-from raycolor.study.closing import PAGE
+from raycolor.study.best import CONFIG, GENERATOR, SAMPLES, SOURCE, write_best
 from raycolor.study.engine import Event
 from raycolor.study.leaderboard import rows, write_csv
 from raycolor.study.records import Fault, Reported, Resources, Session
@@ -28,6 +28,15 @@ from raycolor.study.state import StudyState
 from raycolor.study.tables import ReportsTable, write_trials
 from raycolor.study.tensorboard import TensorBoardView
 
+VIEWS = (
+    "plan.yaml",
+    "environment.json",
+    "leaderboard.csv",
+    "trials.parquet",
+    "reports.parquet",
+    *(f"best/{name}" for name in (GENERATOR, CONFIG, SAMPLES, SOURCE)),
+)
+"""Files that a driver alone writes, as a whole."""
 SECONDS_BETWEEN = 2.0
 """Tables are written at most this often while reports come in."""
 SHARE = 0.05
@@ -124,12 +133,14 @@ class Views:
         self._behind = False
 
     def _sweep(self) -> None:
-        """Remove what drivers that were killed left half written."""
-        for folder in (self._folder, self._folder / "best"):
-            for path in folder.glob(f".*{PART}"):
-                # `show` may write the page at this moment: no lock keeps it off.
-                if not path.name.startswith(f".{PAGE}."):
-                    path.unlink(missing_ok=True)
+        """Remove what drivers that were killed left half written.
+
+        Only parts of `VIEWS`: no lock keeps `show` off the page, or others from writing files of
+        their own beside these.
+        """
+        for view in VIEWS:
+            for path in (self._folder / view).parent.glob(f".{Path(view).name}.*{PART}"):
+                path.unlink(missing_ok=True)
 
     def _write_tables(self, state: StudyState) -> None:
         started = time.monotonic()

@@ -88,6 +88,8 @@ class Host:
         self.pid = int(children.read_text().split()[0])
         self.space = str(Path(f"/proc/{self.pid}/ns/pid").readlink())
         """Name of its pid namespace."""
+        # While it is open no other namespace of the machine gets this name.
+        self._held = os.open(f"/proc/{self.pid}/ns/pid", os.O_RDONLY)
 
     def enter(self, words: Sequence[str]) -> list[str]:
         """Write the command that runs another one on this host, in the home folder."""

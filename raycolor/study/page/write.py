@@ -204,7 +204,7 @@ def _charts(
     for images, items in found.importances.items():
         charts[f"importance_{images}"] = figures.importance(items)
     if points:
-        values = values_at(state, plan.objective, points[0])
+        values = values_at(state, plan, points[0])
         for place, (path, domain) in enumerate(plan.space.search.items()):
             charts[f"slice_{place}"] = figures.slice_of(path, domain, state.trials, values)
         if plan.space.search:

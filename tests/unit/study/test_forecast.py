@@ -17,7 +17,7 @@ from raycolor.study.forecast import (
     survival,
     total_seconds,
 )
-from raycolor.study.records import Reported
+from raycolor.study.records import Reopened, Reported
 from raycolor.study.state import fold
 from tests.unit.study.fakes import (
     BUDGET,
@@ -132,6 +132,20 @@ def test_the_sums_are_those_of_a_whole_journal(tmp_path: Path) -> None:
         assert state.stopped[rung] == sum(d.action == "prune" for d in here)
     ended = [trial for trial in state.searched if trial.status in ("pruned", "failed")]
     assert sum(state.stopped.values()) == len(ended)
+
+
+def test_one_that_goes_on_after_all_counts_among_the_stopped_no_more(plan: Plan) -> None:
+    told = Told().session(plan)
+    for _ in range(2):
+        told.ask()
+    for _ in range(3):
+        for number in (0, 1):
+            told.fault(number, images=0, final=True)
+            told.records.append(Reopened(time=0.0, number=number, cause="revival"))
+    assert told.state.stopped.total() == 0
+    for number in (0, 1):
+        told.report(number, 16, 60.0, rung=16)
+    assert survival(told.state, plan)[16] == pytest.approx(3 / 5)
 
 
 def test_a_trial_is_stopped_where_it_is_compared(tmp_path: Path) -> None:

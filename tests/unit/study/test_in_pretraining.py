@@ -71,14 +71,13 @@ def test_a_trial_is_first_compared_some_images_after_its_pretraining(
 
 def test_trials_of_one_pretraining_are_told_apart(tmp_path: Path) -> None:
     # Ten trials with one score until their ways part, the best of which comes last.
-    for compared, survivors in ((False, {7, 8, 9}), (True, set(range(10)))):
+    for first, survivors in ((48, {7, 8, 9}), (0, set(range(10)))):
         halving = Halving((16, 48), 3, 100)
         alive = set(range(10))
         for images in (16, 32, 48, 64):
             for number in sorted(alive):
                 value = 90.0 if images <= 32 else 50.0 - number
-                early = images < 48 and not compared
-                decision = halving.decide(number, images, value, compared=not early)
+                decision = halving.decide(number, images, value, first=first)
                 if decision.action == "prune":
                     alive.discard(number)
         assert alive >= survivors
@@ -87,22 +86,41 @@ def test_trials_of_one_pretraining_are_told_apart(tmp_path: Path) -> None:
 def test_who_comes_late_to_a_rung_never_stands_on_those_below() -> None:
     halving = Halving((16, 48, 144), 2, 160)
     for images in (16, 32, 48):
-        assert halving.decide(0, images, 50.0, compared=False).rung is None
-    late = halving.decide(0, 64, 50.0)
+        assert halving.decide(0, images, 50.0, first=64).rung is None
+    late = halving.decide(0, 64, 50.0, first=64)
     assert (late.rung, late.standing) == (48, 0)
     for images in (80, 96):
-        assert halving.decide(0, images, 50.0).rung is None
+        assert halving.decide(0, images, 50.0, first=64).rung is None
     others = [halving.decide(1, images, 40.0) for images in (16, 48)]
     assert [(one.rung, one.standing) for one in others] == [(16, 0), (48, 1)]
-    assert (halving.decide(0, 144, 40.0).standing, halving.decide(1, 144, 90.0).standing) == (0, 1)
+    assert halving.decide(0, 144, 40.0, first=64).standing == 0
+    assert halving.decide(1, 144, 90.0).standing == 1
 
 
-def test_a_fault_before_it_is_compared_counts_at_the_next_rung() -> None:
+@pytest.mark.parametrize("images", [0, 16, 48, 63])
+def test_a_fault_before_it_is_compared_counts_where_it_would_have_been(images: int) -> None:
     halving = Halving((16, 48, 144), 2, 160)
-    assert halving.decide(0, 16, 90.0, compared=False).action == "go_on"
-    assert halving.decide(0, 32, math.nan, compared=False).action == "prune"
-    assert halving.decide(1, 16, 50.0).standing == 0
-    assert halving.decide(1, 48, 50.0).standing == 1
+    halving.note_fault(0, images, first=64)
+    assert [halving.decide(1, rung, 50.0).standing for rung in (16, 48, 144)] == [0, 1, 0]
+
+
+def test_a_sick_value_before_it_is_compared_counts_there_too() -> None:
+    halving = Halving((16, 48, 144), 2, 160)
+    assert halving.decide(0, 16, 90.0, first=64).action == "go_on"
+    assert halving.decide(0, 32, math.nan, first=64).action == "prune"
+    assert [halving.decide(1, rung, 50.0).standing for rung in (16, 48, 144)] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("images", [0, 16, 48])
+def test_one_that_goes_on_after_such_a_fault_is_compared_as_if_it_had_not_failed(
+    images: int,
+) -> None:
+    halving = Halving((16, 48, 144), 2, 160)
+    halving.note_fault(0, images, first=64)
+    halving.note_reopened(0, images)
+    assert halving.decide(1, 48, 50.0).standing == 0
+    again = halving.decide(0, 64, 90.0, first=64)
+    assert (again.rung, again.standing, again.action) == (48, 1, "prune")
 
 
 @pytest.mark.parametrize(

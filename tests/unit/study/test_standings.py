@@ -7,7 +7,7 @@ import pytest
 
 from raycolor.plan import Plan
 from raycolor.study.standings import comparison_points, report_at, values_at
-from tests.unit.study.fakes import OBJECTIVE, Told, make
+from tests.unit.study.fakes import OBJECTIVE, SPACE, Told, make
 
 
 @pytest.fixture
@@ -26,20 +26,35 @@ def told() -> Told:
     return told
 
 
-def test_values_are_those_of_one_image_count_and_finite(told: Told) -> None:
-    assert values_at(told.state, OBJECTIVE, 16) == {0: 70.0, 1: 90.0}
-    assert values_at(told.state, OBJECTIVE, 48) == {0: 55.0, 1: 65.0}
-    assert values_at(told.state, OBJECTIVE, 17) == {}
+def test_values_are_those_of_one_image_count_and_finite(told: Told, plan: Plan) -> None:
+    assert values_at(told.state, plan, 16) == {0: 70.0, 1: 90.0}
+    assert values_at(told.state, plan, 48) == {0: 55.0, 1: 65.0}
+    assert values_at(told.state, plan, 17) == {}
 
 
-def test_a_report_is_found_by_its_exact_image_count(told: Told) -> None:
-    report = report_at(told.state.trials[0], 32)
+def test_a_report_is_found_by_its_exact_image_count(told: Told, plan: Plan) -> None:
+    report = report_at(told.state.trials[0], plan, 32)
     assert report is not None
     assert report.metrics[OBJECTIVE] == 60.0
-    assert report_at(told.state.trials[0], 33) is None
+    assert report_at(told.state.trials[0], plan, 33) is None
 
 
 def test_only_rungs_that_enough_trials_reached_compare(told: Told, plan: Plan) -> None:
     # 32 images are between rungs; nobody has trained to the end.
     assert comparison_points(told.state, plan, least=2) == [16, 48]
     assert comparison_points(told.state, plan, least=3) == []
+
+
+def test_a_trial_in_its_pretraining_is_not_compared(tmp_path: Path) -> None:
+    plan = make(tmp_path, SPACE.replace(", compare_in_pretraining: true", ""))
+    told = Told()
+    told.report(told.ask(), 16, 70.0, rung=16)
+    late = told.ask(pretraining__images=48)
+    told.report(late, 16, 90.0).report(late, 48, 80.0)
+    assert values_at(told.state, plan, 16) == {0: 70.0}
+    assert values_at(told.state, plan, 48) == {}
+    # It stands on the rung with a later report.
+    told.report(late, 64, 60.0, rung=48)
+    assert values_at(told.state, plan, 48) == {late: 60.0}
+    told.report(late, 144, 50.0, "end", rung=144)
+    assert values_at(told.state, plan, 144) == {late: 50.0}

@@ -430,6 +430,38 @@ def test_repeats_are_allowed_where_they_are_wished(tmp_path: Path, kind: str) ->
     assert len({tuple(chosen.items()) for chosen in searched(few, 12)}) < 12
 
 
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_a_branch_without_real_numbers_is_left_when_it_is_tried(tmp_path: Path, kind: str) -> None:
+    text = f"""
+study: {{searcher: {{kind: {kind}, startup_trials: 4}}}}
+search:
+  losses.kind: {{kind: choice, values: [l1, l1_gan]}}
+  losses.l1_lambda: {{kind: loguniform, low: 10, high: 300, when: {{losses.kind: [l1_gan]}}}}
+"""
+    mixed = space(tmp_path, text)
+    trials: list[TrialState] = []
+    for number in range(24):
+        chosen = ask(mixed, trials)
+        assert chosen is not None
+        # The branch that has one configuration only looks best to a model.
+        trials.append(trial(number, chosen, [10.0 if chosen["losses.kind"] == "l1" else 50.0]))
+    assert sum(one.chosen == {"losses.kind": "l1"} for one in trials) == 1
+
+
+def test_one_that_fails_again_is_not_tried_a_third_time(tmp_path: Path) -> None:
+    few = space(tmp_path, FEW.format(kind="random", repeats=""))
+    trials: list[TrialState] = []
+    for number in range(18):
+        chosen = ask(few, trials)
+        assert chosen is not None
+        trials.append(trial(number, chosen, [50.0]))
+        if chosen["losses.l1_lambda"] == 30:
+            trials[-1].status = "failed"
+    keys = [tuple(one.chosen.items()) for one in trials if one.status == "failed"]
+    assert len(keys) == 12
+    assert all(keys.count(key) == 2 for key in keys)
+
+
 def test_a_space_too_large_to_list_is_drawn_from(tmp_path: Path) -> None:
     text = """
 search:
@@ -437,5 +469,8 @@ search:
   discriminator.width: {kind: int, low: 4, high: 256}
 """
     large = space(tmp_path, text)
-    assert _untried(large.search, set(), 0) is None
+    assert contains(
+        large.search["losses.l1_lambda"],
+        (_untried(large.search, set(), 0) or {})["losses.l1_lambda"],
+    )
     assert len({tuple(chosen.items()) for chosen in searched(large, 12)}) == 12

@@ -205,11 +205,14 @@ def test_a_trial_that_has_ended_keeps_one_checkpoint(plan: Plan) -> None:
 
 def test_what_a_killed_driver_left_half_written_goes(plan: Plan) -> None:
     session(plan, Workers(), most_reports=6, close=False)
-    halves = [plan.folder / ".trials.parquet.01234567.part", plan.folder / "best" / ".a.01.part"]
-    # `show` may write it at this moment.
-    page = plan.folder / ".report.html.89abcdef.part"
-    for path in (*halves, page):
+    names = (".trials.parquet.01234567.part", "best/.samples.png.01234567.part")
+    halves = [plan.folder / name for name in names]
+    # Others may write these at this moment.
+    others = (".report.html.89abcdef.part", ".optuna.db.89abcdef.part", "best/.old.png.89.part")
+    kept = [plan.folder / name for name in others]
+    for path in (*halves, *kept):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half")
     session(plan, Workers(), most_reports=1, close=False)
-    assert [path.exists() for path in (*halves, page)] == [False, False, True]
+    assert not any(path.exists() for path in halves)
+    assert all(path.exists() for path in kept)

@@ -86,7 +86,7 @@ def test_slices_and_lines_have_the_trials_that_have_the_setting(
     study: tuple[StudyState, Plan],
 ) -> None:
     state, plan = study
-    values = values_at(state, OBJECTIVE, 16)
+    values = values_at(state, plan, 16)
     path = "pretraining.learning_rate"
     (trace,) = figures.slice_of(path, plan.space.search[path], state.trials, values).data
     having = [t for t in state.trials if path in t.chosen and t.number in values]
