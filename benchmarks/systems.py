@@ -5,7 +5,8 @@
 A row a system, a run a seed; all see the same number of images in crops of the same size, and are
 measured alike. What a system's space file says of size, evaluation and budget is replaced; the part
 of its budget that it pretrains is kept. A run that is recorded stays: the same command goes on with
-those that are missing, and at last writes `systems.csv`, a row a report, and a table.
+those that are missing, prints a table, and of the whole comparison writes `systems.csv`, a row a
+report, and `systems.json`, the machine and the versions.
 """
 
 import argparse
@@ -20,8 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from told import tell
-
 from raycolor.config import TrialConfig
 from raycolor.environment import describe_environment
 from raycolor.files import write_text
@@ -30,7 +29,7 @@ from raycolor.spaces.file import find_space, load_space
 
 OUT = Path(__file__).parents[1] / "results" / "tables"
 REPORTS = 4
-SIZE, BATCH = 64, 16
+SIZE, BATCH, IMAGES, SEEDS = 64, 16, 1024, 3
 COLUMNS = (
     "system",
     "parameters: generator, discriminator",
@@ -126,7 +125,8 @@ def record(name: str, images: int, seed: int, out: Path) -> str:
         row["lowest"] = report.metrics[f"{config.fid_key}_best"]
         row["gray"] = report.references["gray"][config.fid_key]
         rows.append(row | {metric: report.metrics.get(metric) for metric in KEPT})
-    write_text(part(out, name, images, seed), json.dumps(rows))
+    found = {"environment": describe_environment(), "rows": rows}
+    write_text(part(out, name, images, seed), json.dumps(found))
     return f"{name}, seed {seed}: {rows[-1]['lowest']:.1f}"
 
 
@@ -163,8 +163,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def main() -> None:
     """Record what is missing, and write the table when nothing is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1024, help="of a run; a multiple of 64")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=IMAGES, help="of a run; a multiple of 64")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=OUT, help="folder")
     parser.add_argument("--only", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
@@ -181,13 +181,23 @@ def main() -> None:
     with context.Pool(flags.processes, maxtasksperchild=1) as pool:
         for job in [pool.apply_async(record, (*run, flags.out)) for run in missing]:
             print(job.get(), file=sys.stderr, flush=True)
-    rows = [row for run in wanted for row in json.loads(part(flags.out, *run).read_text("utf-8"))]
+    parts = [json.loads(part(flags.out, *run).read_text("utf-8")) for run in wanted]
+    rows = [row for found in parts for row in found["rows"]]
+    print(table(rows))
+    if (flags.images, flags.seeds, flags.only) != (IMAGES, SEEDS, list(SYSTEMS)):
+        print("not the whole comparison: systems.csv is left as it is", file=sys.stderr)
+        return
+    environments = {json.dumps(found["environment"]) for found in parts}
+    if len(environments) > 1:
+        parser.error(
+            f"{flags.out / 'parts'}: its runs are of different code or machines; remove those of "
+            "before, and give the command again"
+        )
     with (flags.out / "systems.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    found = {"environment": describe_environment(), "images": flags.images, "rows": rows}
-    tell(found, table(rows), flags.out / "systems.json")
+    write_text(flags.out / "systems.json", environments.pop() + "\n")
 
 
 if __name__ == "__main__":
