@@ -125,10 +125,13 @@ def check_gpu_hours(hours: float | None, shares: Shares, *, cluster: bool) -> No
     """
     if hours is None or shares.gpus:
         return
-    where = "no machine of the cluster has a GPU for them" if cluster else "this machine has none"
+    where, wait = "this machine has none", ""
+    if cluster:
+        where = "no machine of the cluster has a GPU for them"
+        wait = "wait for one with --set study.resources.gpus=1, or "
     raise ConfigError(
         f"--gpu-hours {hours:g}: the trials use no GPU ({where}), so this limit would never come; "
-        f"{INSTEAD_OF_GPU_HOURS}"
+        f"{wait}{INSTEAD_OF_GPU_HOURS}"
     )
 
 

@@ -63,7 +63,7 @@ def test_another_winner_is_scored_again_and_that_is_said(tmp_path: Path) -> None
     state = searched(tmp_path, 4, 50.0, (51.0, 53.0))
     sentence = (
         f"On the test split, looked at twice: {FD} 52.00 (mean of 2 seeds, standard deviation "
-        "1.41); grey pictures 80.00. The study grew after the first look, so this is slightly "
+        "1.41); grey pictures 80.00. The study went on after the first look, so this is slightly "
         "less independent of the choice than a first one. The other: 62.00, the configuration of "
         "trial 0."
     )
