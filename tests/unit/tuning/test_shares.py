@@ -112,16 +112,23 @@ def test_as_many_as_a_share_says_fit_on_a_gpu(gpus: float, places: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "where"),
-    [(False, "this machine has none"), (True, "no machine of the cluster has a GPU for them")],
+    ("cluster", "where", "wait"),
+    [
+        (False, "this machine has none", ""),
+        (
+            True,
+            "no machine of the cluster has a GPU for them",
+            "wait for one with --set study.resources.gpus=1, or ",
+        ),
+    ],
 )
-def test_gpu_hours_without_a_gpu_are_refused(cluster: bool, where: str) -> None:
+def test_gpu_hours_without_a_gpu_are_refused(cluster: bool, where: str, wait: str) -> None:
     without = share_out([machine(4)], AUTO, concurrent=None)
     with pytest.raises(ConfigError) as caught:
         check_gpu_hours(3.5, without, cluster=cluster)
     assert str(caught.value) == (
-        f"--gpu-hours 3.5: the trials use no GPU ({where}), so this limit would never come; leave "
-        "it out, or limit the search with --time-budget SECONDS, or with --max-cost and "
+        f"--gpu-hours 3.5: the trials use no GPU ({where}), so this limit would never come; "
+        f"{wait}leave it out, or limit the search with --time-budget SECONDS, or with --max-cost and "
         "study.resources.price_per_hour"
     )
     check_gpu_hours(None, without, cluster=cluster)
