@@ -128,8 +128,8 @@ def test_gpu_hours_without_a_gpu_are_refused(cluster: bool, where: str, wait: st
         check_gpu_hours(3.5, without, cluster=cluster)
     assert str(caught.value) == (
         f"--gpu-hours 3.5: the trials use no GPU ({where}), so this limit would never come; "
-        f"{wait}leave it out, or limit the search with --time-budget SECONDS, or with --max-cost and "
-        "study.resources.price_per_hour"
+        f"{wait}leave it out, or limit the search with --time-budget SECONDS, or with --max-cost "
+        "and study.resources.price_per_hour"
     )
     check_gpu_hours(None, without, cluster=cluster)
     for gpus in (1, 0.5):
