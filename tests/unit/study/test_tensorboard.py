@@ -27,7 +27,8 @@ from raycolor.study.journal import Journal
 from raycolor.study.naming import trial_name
 from raycolor.study.records import Ask, Fault, Reopened, Reported
 from raycolor.study.tensorboard import PICTURES, TensorBoardView
-from tests.unit.study.fakes import FD, OBJECTIVE, Told, Workers, clock, make, metrics
+from tests.unit.study.fakes import FD, OBJECTIVE, Workers, clock, make, metrics
+from tests.unit.study.told import Told
 
 RUNNING, PRUNED, FAILED, COMPLETED = (
     "000_lite0_lambda50",
