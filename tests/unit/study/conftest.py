@@ -1,11 +1,17 @@
 """What tests of studies share."""
 
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from raycolor.plan import Plan
 from raycolor.spaces.space import Space
-from tests.unit.study.fakes import SPACE
+from raycolor.study.engine import Engine
+from raycolor.study.journal import Journal
+from tests.unit.study.fakes import SPACE, Begin, clock, make
 from tests.unit.study.suggestions import space
 
 
@@ -19,3 +25,29 @@ def tpe(tmp_path: Path) -> Space:
 def random(tmp_path: Path) -> Space:
     """The same space, searched at random."""
     return space(tmp_path, SPACE.replace("{kind: tpe, startup_trials: 3}", "{kind: random}"))
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """The small study."""
+    return make(tmp_path)
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Open a study's journal and begin."""
+    with ExitStack() as stack:
+
+        def begin(plan: Plan) -> Engine:
+            journal = stack.enter_context(Journal(plan.folder / "journal"))
+            engine = Engine(plan, journal, clock=clock())
+            engine.begin({}, "abc")
+            return engine
+
+        yield begin
+
+
+@pytest.fixture
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that forgets when the machine stops; here only processes are killed."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)

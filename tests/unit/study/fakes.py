@@ -293,3 +293,7 @@ class MortalJournal(Journal):
             raise KilledError
         self._bytes_left -= len(line)
         super().append(record)
+
+
+Begin = Callable[[Plan], Engine]
+"""Opens the journal of a study and begins."""
