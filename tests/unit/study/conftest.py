@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from raycolor.plan import Plan
+from raycolor.remote import bucket as bucket_module
 from raycolor.spaces.space import Space
+from raycolor.storage import Patience
+from raycolor.study import segments
 from raycolor.study.engine import Engine
 from raycolor.study.journal import Journal
 from tests.unit.study.fakes import SPACE, Begin, clock, make
@@ -51,3 +54,16 @@ def begin() -> Iterator[Begin]:
 def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that forgets when the machine stops; here only processes are killed."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
+@pytest.fixture
+def quick_storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No waiting between tries, small segments, and a cache of the test's own."""
+    monkeypatch.setenv("RAYCOLOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(segments, "MOST_RECORDS", 7)
+
+    def patience() -> Patience:
+        return Patience((0.0,) * 5, sleep=lambda seconds: None)
+
+    monkeypatch.setattr(bucket_module, "Patience", patience)
+    monkeypatch.setattr(segments, "LEASE_WAITS_S", (0.0, 0.0, 0.0))

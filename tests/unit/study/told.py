@@ -9,6 +9,7 @@ from raycolor.study.records import (
     Action,
     Ask,
     Decision,
+    End,
     Fault,
     FaultCause,
     Record,
@@ -122,3 +123,8 @@ class Told:
 
     def _time(self) -> float:
         return 1_000_000_000.0 + len(self.records)
+
+
+def end(number: int) -> End:
+    """A record that differs from others by its time."""
+    return End(time=float(number), reason="finished")
