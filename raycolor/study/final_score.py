@@ -38,8 +38,8 @@ def final_score_sentence(state: StudyState, plan: Plan) -> str:
     shown = max(n for n, test in enumerate(state.tests) if str(best.number) in test.scores)
     others = [_told(test, state, key) for n, test in enumerate(state.tests) if n != shown]
     return (
-        f"{text} The study went on after the first look, so this is slightly less independent of the "
-        f"choice than a first one. The other{'' if looks == 2 else 's'}: {'; '.join(others)}."
+        f"{text} The study went on after the first look, so this is slightly less independent of "
+        f"the choice than a first one. The other{'' if looks == 2 else 's'}: {'; '.join(others)}."
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from raycolor.cache import VARIABLE, cache_folder
 from raycolor.errors import ConfigError
 from raycolor.preflight import check_before_trials
-from tests.unit.test_preflight import make
+from tests.unit.fitting import make
 
 
 def test_without_a_home_it_has_to_be_named_before_the_first_trial(

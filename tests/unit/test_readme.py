@@ -14,7 +14,7 @@ from raycolor.networks.patch import receptive_field
 from raycolor.search import Flags
 from raycolor.steps import StepLosses
 from raycolor.trial import Report
-from tests.unit.test_trial import ADVERSARIAL_ONLY, EACH_REPORT
+from tests.unit.trial.runs import ADVERSARIAL_ONLY, EACH_REPORT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from raycolor.study.opening import open_journal
 from raycolor.study.records import Reported
 from tests.s3 import s3_server
 from tests.unit.study.fakes import OBJECTIVE, Workers, clock, make
-from tests.unit.study.test_tensorboard import events
+from tests.unit.study.tensorboard_runs import events
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,8 @@ from raycolor.coloring.generators import find_generator
 from raycolor.errors import CheckpointError
 from raycolor.plan import Plan
 from raycolor.study.journal import Journal
-from tests.unit.study.fakes import Told, make
+from tests.unit.study.fakes import make
+from tests.unit.study.told import Told
 
 FIRST, SECOND, THIRD = "000_lite0_lambda50", "001_scratch_lambda84", "002_lite0_lambda84"
 

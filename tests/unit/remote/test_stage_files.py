@@ -16,7 +16,7 @@ from raycolor.stages.store import SharedStages, StageStore
 from raycolor.storage import Patience
 from tests.toy import TinyConfig
 from tests.unit.remote.storages import FailingDisk
-from tests.unit.test_trial import assert_same_folder, run, timeless_all
+from tests.unit.trial.runs import assert_same_folder, run, timeless_all
 
 PLENTY = 2**30
 LONG = {"pretraining.images": 32, "budget.images": 48, "budget.report_every": 16}

@@ -18,13 +18,7 @@ from raycolor.stages.store import StageStore
 from raycolor.trial import train
 from tests.toy import TinyConfig
 from tests.unit.stages.prefixes import CPU, LONG, PLENTY, files, inherited
-from tests.unit.test_trial import (
-    assert_same_folder,
-    interrupted,
-    kill_before,
-    run,
-    timeless_all,
-)
+from tests.unit.trial.runs import assert_same_folder, interrupted, kill_before, run, timeless_all
 
 
 class TestKilled:
@@ -66,7 +60,7 @@ class TestKilled:
         folder = tmp_path / "shared"
         kill: Callable[[pytest.MonkeyPatch], None] = functools.partial(kill_before, images=72)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tests.unit.test_trial.train", functools.partial(train, stages=store))
+            patch.setattr("tests.unit.trial.runs.train", functools.partial(train, stages=store))
             interrupted(config, prepared, folder, kill)
         for path in files(store):
             path.unlink()

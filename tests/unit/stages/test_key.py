@@ -24,7 +24,7 @@ from raycolor.steps import build_networks
 from raycolor.trial import train
 from raycolor.weights import efficientnet_lite0_path
 from tests.toy import TinyConfig
-from tests.unit.test_trial import same_bits
+from tests.unit.trial.runs import same_bits
 
 CPU = torch.device("cpu")
 BASE: dict[str, Any] = {"pretraining.images": 16, "budget.report_every": 16}

@@ -14,13 +14,7 @@ from raycolor.stages.store import StageStore
 from raycolor.trial import train
 from tests.toy import TinyConfig
 from tests.unit.stages.prefixes import CPU, LONG, OTHER, files, inherited
-from tests.unit.test_trial import (
-    assert_same_folder,
-    interrupted,
-    kill_before,
-    run,
-    timeless_all,
-)
+from tests.unit.trial.runs import assert_same_folder, interrupted, kill_before, run, timeless_all
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from raycolor.config import TrialConfig
 from raycolor.plan import Plan
 from raycolor.study.best import CONFIG, GENERATOR, SAMPLES, origin_of, write_best
 from raycolor.study.records import Resources, Session
-from tests.unit.study.fakes import Told, make
+from tests.unit.study.fakes import make
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

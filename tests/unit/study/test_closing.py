@@ -9,7 +9,8 @@ from rich.console import Console
 
 from raycolor.plan import Plan
 from raycolor.study.closing import print_closing
-from tests.unit.study.fakes import Told, make
+from tests.unit.study.fakes import make
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

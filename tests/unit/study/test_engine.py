@@ -1,25 +1,20 @@
 """The laws of a study: what its journal says is what happened, whenever its driver dies."""
 
-import math
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from raycolor.errors import CheckpointError, ConfigError
 from raycolor.plan import Plan
 from raycolor.spaces.domains import Scalar
 from raycolor.study.engine import Engine, Event
-from raycolor.study.journal import Journal, read_journal
-from raycolor.study.records import Ask, Fault, Record, References, Reported, Session
-from raycolor.study.rules import Nothing, replay
+from raycolor.study.journal import read_journal
+from raycolor.study.records import Ask, Record, Reported, Session
+from raycolor.study.rules import replay
 from raycolor.study.state import TrialState, fold
 from tests.unit.study.fakes import (
     BUDGET,
@@ -27,6 +22,7 @@ from tests.unit.study.fakes import (
     OBJECTIVE,
     RECORDED_SPACE,
     SPACE,
+    Begin,
     Curve,
     KilledError,
     MortalJournal,
@@ -40,29 +36,6 @@ from tests.unit.study.fakes import (
     sick_curve,
     story,
 )
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return make(tmp_path)
-
-
-Begin = Callable[[Plan], Engine]
-
-
-@pytest.fixture
-def begin() -> Iterator[Begin]:
-    """Open a study's journal and begin."""
-    with ExitStack() as stack:
-
-        def begin(plan: Plan) -> Engine:
-            journal = stack.enter_context(Journal(plan.folder / "journal"))
-            engine = Engine(plan, journal, clock=clock())
-            engine.begin({}, "abc")
-            return engine
-
-        yield begin
-
 
 # --- suggestions and decisions follow from the journal
 
@@ -139,12 +112,6 @@ def resume_until_finished(plan: Plan, workers: Workers, rng: np.random.Generator
         except KilledError:
             continue
     pytest.fail("the study does not come to its end")
-
-
-@pytest.fixture
-def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that forgets when the machine stops; here only processes are killed."""
-    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 @pytest.mark.parametrize(
@@ -232,240 +199,6 @@ def test_a_repeated_report_leaves_the_rungs_alone(begin: Begin, plan: Plan) -> N
         return result
 
     assert decisions(repeat=True) == decisions(repeat=False)
-
-
-# --- the plan changes
-
-
-def test_more_trials_extend_a_study(tmp_path: Path, plan: Plan) -> None:
-    short = run(make(tmp_path, trials=4), Workers(curve=sick_curve))
-    extended = run(plan, Workers(curve=sick_curve))
-    assert story(extended)[: len(story(short))] == story(short)
-    whole = run(make(tmp_path / "whole"), Workers(curve=sick_curve))
-    assert story(extended) == story(whole)
-    assert replay(plan, extended) == []
-
-
-def test_a_finished_study_has_nothing_to_hand_out(begin: Begin, plan: Plan) -> None:
-    run(plan)
-    engine = begin(plan)
-    assert engine.finished
-    assert engine.ask() is Nothing.LEFT
-
-
-def test_a_study_is_finished_when_every_trial_of_the_plan_has_ended(
-    begin: Begin, tmp_path: Path
-) -> None:
-    engine = begin(make(tmp_path, trials=2))
-    assert not engine.finished
-    first, second = engine.ask(), engine.ask()
-    assert isinstance(first, TrialState)
-    assert isinstance(second, TrialState)
-    assert engine.ask() is Nothing.LEFT
-    engine.report(first.number, EVERY, "", metrics(50.0, EVERY))
-    assert engine.report(second.number, EVERY, "", metrics(60.0, EVERY)).action == "prune"
-    assert not engine.finished
-    engine.fault(first.number, "died", final=False)
-    assert not engine.finished
-    engine.report(first.number, BUDGET, "", metrics(50.0, BUDGET))
-    assert engine.finished
-
-
-def test_what_may_change_at_a_resume(tmp_path: Path, plan: Plan) -> None:
-    run(plan, most_reports=3)
-    changed = make(
-        tmp_path,
-        SPACE.replace("trials: 8", "trials: 5\n  resources: {cpus: 3}"),
-        trials=6,
-        concurrent=2,
-        address="ray://10.0.0.1:10001",
-        time_budget_s=60.0,
-    )
-    assert fold(run(changed)).trials[-1].number == 5
-
-
-@pytest.mark.parametrize(
-    ("text", "flags", "difference"),
-    [
-        (SPACE, {"seed": 4}, "seed: was 0, is now 4"),
-        (
-            SPACE,
-            {"overrides": {"losses.l1_lambda": 100}},
-            "fixed.losses.l1_lambda: was None, is now 100.0",
-        ),
-        (
-            SPACE.replace("high: 1000", "high: 2000"),
-            {},
-            "search.losses.l1_lambda.high: was 1000.0, is now 2000.0",
-        ),
-        (
-            SPACE.replace("reduction: 3", "reduction: 2"),
-            {},
-            "study.scheduler.reduction: was 3, is now 2",
-        ),
-        (
-            SPACE.replace("budget.images: 144", "budget.images: 96"),
-            {},
-            "fixed.budget.images: was 144, is now 96; it can only grow",
-        ),
-        (
-            SPACE,
-            {"overrides": {"generator.width": 32}},
-            "fixed.generator.width: was 64, is now 32",
-        ),
-    ],
-)
-def test_another_plan_in_the_same_folder_is_refused(
-    tmp_path: Path, plan: Plan, text: str, flags: dict[str, Any], difference: str
-) -> None:
-    before = run(plan, most_reports=2)
-    changed = make(tmp_path, text, **flags)
-    with Journal(changed.folder / "journal") as journal, pytest.raises(ConfigError) as caught:
-        Engine(changed, journal)
-    head, *lines = str(caught.value).splitlines()
-    assert head == (
-        f"{plan.folder}: holds a study with another plan; give the old values, choose another "
-        "--study, or move the old one aside with --fresh:"
-    )
-    assert f"  {difference}" in lines
-    assert read_journal(plan.folder / "journal") == before
-
-
-def test_the_same_data_may_lie_elsewhere(tmp_path: Path, plan: Plan) -> None:
-    run(plan, most_reports=2)
-    moved = make(tmp_path, data="mine")
-    with Journal(moved.folder / "journal") as journal:
-        Engine(moved, journal).begin({}, "abc")
-
-
-def test_other_data_under_the_same_name_is_refused(plan: Plan) -> None:
-    before = run(plan, most_reports=2)
-    with Journal(plan.folder / "journal") as journal:
-        engine = Engine(plan, journal)
-        with pytest.raises(ConfigError, match=r"\n  data: photos holds other pictures now"):
-            engine.begin({}, "abd")
-    assert read_journal(plan.folder / "journal") == before
-
-
-def test_other_weights_under_the_same_name_are_refused(plan: Plan) -> None:
-    old, new = ({"weights": {"mine.pth": digit * 64}} for digit in "ab")
-    with Journal(plan.folder / "journal") as journal:
-        Engine(plan, journal).begin(old, "abc")
-    before = read_journal(plan.folder / "journal")
-    with Journal(plan.folder / "journal") as journal:
-        engine = Engine(plan, journal)
-        said = (
-            r"other weights; .*\n  mine\.pth: holds other weights now \(SHA-256 b{12}, was a{12}\)"
-        )
-        with pytest.raises(ConfigError, match=said):
-            engine.begin(new, "abc")
-        assert read_journal(plan.folder / "journal") == before
-        # A file that only one session used is no difference.
-        engine.begin({"weights": {"other.pth": "c" * 64, **old["weights"]}}, "abc")
-
-
-# --- sick trials
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
-def test_a_value_that_is_no_number_ends_that_trial_only(
-    begin: Begin, plan: Plan, value: float | None
-) -> None:
-    engine = begin(plan)
-    sick, well = engine.ask(), engine.ask()
-    assert isinstance(sick, TrialState)
-    assert isinstance(well, TrialState)
-    decision = engine.report(sick.number, EVERY, "adversarial", metrics(value, EVERY))
-    assert (decision.action, decision.rung) == ("prune", EVERY)
-    assert decision.reason == "the objective is not a finite number at 16 images"
-    assert engine.report(well.number, EVERY, "", metrics(1e6, EVERY)).action == "go_on"
-    assert [trial.status for trial in engine.state.trials] == ["pruned", "open"]
-    assert replay(plan, read_journal(plan.folder / "journal")) == []
-
-
-def test_a_missing_value_may_be_none(begin: Begin, plan: Plan) -> None:
-    engine = begin(plan)
-    trial = engine.ask()
-    assert isinstance(trial, TrialState)
-    lacking: dict[str, Any] = {**metrics(None, EVERY), OBJECTIVE: None}
-    assert engine.report(trial.number, EVERY, "", lacking).action == "prune"
-    assert OBJECTIVE not in engine.state.trials[0].last_metrics
-
-
-def test_a_final_fault_ends_that_trial_only_and_counts_as_the_worst(
-    begin: Begin, plan: Plan
-) -> None:
-    engine = begin(plan)
-    broken, well, worse = engine.ask(), engine.ask(), engine.ask()
-    assert isinstance(broken, TrialState)
-    assert isinstance(well, TrialState)
-    assert isinstance(worse, TrialState)
-    engine.fault(broken.number, "first", final=False)
-    engine.fault(broken.number, "Traceback:\nthe worker died", final=True)
-    engine.fault(broken.number, "heard twice", final=True)
-    state = engine.state.trials[broken.number]
-    assert (state.status, state.reason) == ("failed", "Traceback:\nthe worker died")
-    faults = [r for r in read_journal(plan.folder / "journal") if isinstance(r, Fault)]
-    assert [fault.final for fault in faults] == [False, True]
-    # The trial that failed stands on the first rung, so the next one there is not the first.
-    decision = engine.report(well.number, EVERY, "", metrics(50.0, EVERY))
-    assert (decision.action, decision.standing, decision.cutoff) == ("go_on", 1, math.inf)
-    assert isinstance(engine.ask(), TrialState)
-    assert replay(plan, read_journal(plan.folder / "journal")) == []
-
-
-def test_a_final_fault_counts_in_the_next_session_too(begin: Begin, plan: Plan) -> None:
-    with Journal(plan.folder / "journal") as journal:
-        engine = Engine(plan, journal)
-        engine.ask()
-        engine.fault(0, "died", final=True)
-    engine = begin(plan)
-    trial = engine.ask()
-    assert isinstance(trial, TrialState)
-    assert engine.report(trial.number, EVERY, "", metrics(50.0, EVERY)).standing == 1
-    assert replay(plan, read_journal(plan.folder / "journal")) == []
-
-
-def test_what_the_storage_refused_has_not_happened(
-    begin: Begin, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = begin(plan)
-    engine.ask()
-    heard: list[Event] = []
-    engine.observers.append(heard.append)
-    before = repr(engine.state)
-
-    def refuse(journal: Journal, record: Record) -> None:
-        raise CheckpointError("no room")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Journal, "append", refuse)
-        for happen in (
-            engine.ask,
-            lambda: engine.report(0, EVERY, "", metrics(50.0, EVERY)),
-            lambda: engine.fault(0, "died", final=False),
-        ):
-            with pytest.raises(CheckpointError, match="no room"):
-                happen()
-    assert repr(engine.state) == before
-    assert heard == []
-
-
-def test_a_fault_whose_text_no_file_can_hold(begin: Begin, plan: Plan) -> None:
-    engine = begin(plan)
-    trial = engine.ask()
-    assert isinstance(trial, TrialState)
-    engine.fault(trial.number, "no such file: '\udcff.png'", final=True)
-    (fault,) = fold(read_journal(plan.folder / "journal")).trials[0].faults
-    assert fault.text == r"no such file: '\udcff.png'"
-
-
-def test_references_are_noted_once(begin: Begin, plan: Plan) -> None:
-    engine = begin(plan)
-    engine.note_references({"gray": {"fd": 80.0}})
-    engine.note_references({"gray": {"fd": 81.0}})
-    records = read_journal(plan.folder / "journal")
-    assert [r.scores for r in records if isinstance(r, References)] == [{"gray": {"fd": 80.0}}]
 
 
 # --- what halving is for

@@ -7,7 +7,8 @@ import pytest
 
 from raycolor.plan import Plan
 from raycolor.study.evidence import arrival_luck, cost, lead, rank_correlations
-from tests.unit.study.fakes import BUDGET, EVERY, SPACE, Told, make
+from tests.unit.study.fakes import BUDGET, EVERY, SPACE, make
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from raycolor.plan import Plan
 from raycolor.study.explain import explain, find_trial
 from raycolor.study.records import Reported
 from raycolor.study.state import StudyState, fold
-from tests.unit.study.fakes import SPACE, Told, Workers, make, run, sick_curve
+from tests.unit.study.fakes import SPACE, Workers, make, run, sick_curve
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

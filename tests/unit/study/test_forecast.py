@@ -19,17 +19,8 @@ from raycolor.study.forecast import (
 )
 from raycolor.study.records import Reopened, Reported
 from raycolor.study.state import fold
-from tests.unit.study.fakes import (
-    BUDGET,
-    EVERY,
-    RUNGS,
-    SPACE,
-    Told,
-    Workers,
-    make,
-    run,
-    sick_curve,
-)
+from tests.unit.study.fakes import BUDGET, EVERY, RUNGS, SPACE, Workers, make, run, sick_curve
+from tests.unit.study.told import Told
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 from raycolor.plan import Plan
 from raycolor.study.leaderboard import rows, write_csv
 from raycolor.study.naming import short_path, trial_name
-from tests.unit.study.fakes import FD, GRAY, OBJECTIVE, Told, make
+from tests.unit.study.fakes import FD, GRAY, OBJECTIVE, make
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

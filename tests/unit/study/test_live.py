@@ -13,7 +13,8 @@ from raycolor.study.engine import Event
 from raycolor.study.live import LiveView, against_gray
 from raycolor.study.records import Record
 from raycolor.study.state import StudyState
-from tests.unit.study.fakes import Told, Workers, make, run
+from tests.unit.study.fakes import Workers, make, run
+from tests.unit.study.told import Told
 
 
 class Watch:

@@ -29,7 +29,7 @@ from raycolor.study.views import Views
 from tests.unit.remote.storages import disk
 from tests.unit.study.fakes import Workers, clock, make, sick_curve
 from tests.unit.study.page.studies import write_sheet
-from tests.unit.study.test_tensorboard import events
+from tests.unit.study.tensorboard_runs import events
 
 READS = {"get_file_info", "open_input_stream"}
 

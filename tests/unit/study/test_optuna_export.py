@@ -26,7 +26,7 @@ from raycolor.study.records import Ask, Fault, Record, Reported
 from raycolor.study.state import fold
 from raycolor.study.suggest import distribution
 from tests.unit.study.fakes import GRAY, OBJECTIVE, Workers, make, run, sick_curve
-from tests.unit.study.fakes import Told as Journal
+from tests.unit.study.told import Told as Journal
 
 STATES = {
     "open": Told.RUNNING,

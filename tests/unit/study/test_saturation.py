@@ -11,8 +11,9 @@ from raycolor.study.board import ROWS
 from raycolor.study.closing import print_closing
 from raycolor.study.leaderboard import rows
 from raycolor.study.saturation import has_saturated, saturation_sentence
-from tests.unit.study.fakes import Told, make
+from tests.unit.study.fakes import make
 from tests.unit.study.page.studies import page_of
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

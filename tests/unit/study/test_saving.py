@@ -12,8 +12,9 @@ from raycolor.study.answer import cost_sentence
 from raycolor.study.closing import print_closing
 from raycolor.study.findings import findings
 from raycolor.study.saving import saving, saving_sentence
-from tests.unit.study.fakes import Told, make
+from tests.unit.study.fakes import make
 from tests.unit.study.page.studies import page_of
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from raycolor.study.page.write import render
 from raycolor.study.sharing import can_be_met
 from raycolor.study.spending import spending
 from raycolor.study.tables import write_trials
-from tests.unit.study.fakes import BUDGET, SPACE, Told, make
+from tests.unit.study.fakes import BUDGET, SPACE, make
+from tests.unit.study.told import Told
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from raycolor.study.rules import Nothing, replay
 from raycolor.study.spending import limit_reached, spending
 from raycolor.study.state import TrialState
 from raycolor.study.suggest import suggest
-from tests.unit.study.fakes import EVERY, OBJECTIVE, SPACE, Told, clock, make, metrics
+from tests.unit.study.fakes import EVERY, OBJECTIVE, SPACE, clock, make, metrics
+from tests.unit.study.told import Told
 
 TEXT = "ran out of GPU memory"
 

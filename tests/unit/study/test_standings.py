@@ -7,7 +7,8 @@ import pytest
 
 from raycolor.plan import Plan
 from raycolor.study.standings import comparison_points, report_at, values_at
-from tests.unit.study.fakes import OBJECTIVE, SPACE, Told, make
+from tests.unit.study.fakes import OBJECTIVE, SPACE, make
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from raycolor.plan import Plan
 from raycolor.study.leaderboard import rows
 from raycolor.study.tables import TRIALS_A_BLOCK, ReportsTable, write_trials
-from tests.unit.study.fakes import OBJECTIVE, Told, make, metrics
+from tests.unit.study.fakes import OBJECTIVE, make, metrics
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

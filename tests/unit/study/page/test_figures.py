@@ -9,8 +9,9 @@ from raycolor.plan import Plan
 from raycolor.study.page import figures
 from raycolor.study.standings import values_at
 from raycolor.study.state import StudyState
-from tests.unit.study.fakes import BUDGET, GRAY, OBJECTIVE, Told
+from tests.unit.study.fakes import BUDGET, GRAY, OBJECTIVE
 from tests.unit.study.page.studies import sick_study
+from tests.unit.study.told import Told
 
 
 @pytest.fixture(scope="module")

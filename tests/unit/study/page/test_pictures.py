@@ -12,8 +12,9 @@ from raycolor.plan import Plan
 from raycolor.study.naming import trial_name
 from raycolor.study.page.pictures import LARGEST, strips
 from raycolor.study.state import TrialState
-from tests.unit.study.fakes import Told, make
+from tests.unit.study.fakes import make
 from tests.unit.study.page.studies import ROWS, SIDE, write_sheet
+from tests.unit.study.told import Told
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from raycolor.study.naming import trial_name
 from raycolor.study.page.write import MOST_PICTURED, MOST_ROWS, write_page
 from raycolor.study.records import FinalScores
 from raycolor.study.state import StudyState, fold
-from tests.unit.study.fakes import FD, SPACE, Told, Workers, make, run
+from tests.unit.study.fakes import FD, SPACE, Workers, make, run
 from tests.unit.study.page.studies import page_of, sick_study
+from tests.unit.study.told import Told
 
 
 class Page(HTMLParser):

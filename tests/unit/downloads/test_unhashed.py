@@ -10,15 +10,7 @@ import pytest
 from raycolor.checksums import BEGINNING
 from raycolor.downloads import download
 from raycolor.errors import DownloadError
-from tests.unit.test_downloads import (  # noqa: F401
-    CONTENT,
-    Handler,
-    Server,
-    good,
-    parts,
-    send,
-    server,
-)
+from tests.unit.downloads.answers import CONTENT, Handler, Server, good, parts, send
 
 PACKED = gzip.compress(os.urandom(200_000))
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -29,7 +21,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "packed.tgz"
 
 
-def test_an_md5_has_to_fit(server: Server, target: Path) -> None:  # noqa: F811  (a fixture)
+def test_an_md5_has_to_fit(server: Server, target: Path) -> None:
     server.answers = [good]
     download(server.url, target, md5=MD5)
     assert target.read_bytes() == CONTENT
@@ -42,7 +34,7 @@ def test_an_md5_has_to_fit(server: Server, target: Path) -> None:  # noqa: F811 
     assert not target.exists()
 
 
-def test_a_size_has_to_fit(server: Server, target: Path) -> None:  # noqa: F811  (a fixture)
+def test_a_size_has_to_fit(server: Server, target: Path) -> None:
     server.answers = [good]
     with pytest.raises(DownloadError, match=r"\(it has 102400 bytes, and not 7\)"):
         download(server.url, target, size=7)
@@ -52,7 +44,7 @@ def test_a_size_has_to_fit(server: Server, target: Path) -> None:  # noqa: F811 
 
 
 def test_a_large_file_of_another_size_is_not_waited_for(
-    server: Server,  # noqa: F811  (a fixture)
+    server: Server,
     target: Path,
 ) -> None:
     begun = CONTENT[:40_000]
@@ -79,7 +71,7 @@ def test_a_large_file_of_another_size_is_not_waited_for(
         download(server.url, target, size=len(CONTENT))
 
 
-def test_the_beginning_has_to_fit(server: Server, target: Path) -> None:  # noqa: F811  (a fixture)
+def test_the_beginning_has_to_fit(server: Server, target: Path) -> None:
     content = os.urandom(BEGINNING) + b"behind"
     known = hashlib.md5(content[:BEGINNING]).hexdigest()
     server.answers = [lambda handler: send(handler, content)]
@@ -101,7 +93,7 @@ def test_the_beginning_has_to_fit(server: Server, target: Path) -> None:  # noqa
     ids=["short", "changed", "another sum"],
 )
 def test_damage_of_a_gzip_file_is_found(
-    server: Server,  # noqa: F811  (a fixture)
+    server: Server,
     target: Path,
     damaged: bytes,
 ) -> None:
@@ -116,7 +108,7 @@ def test_damage_of_a_gzip_file_is_found(
     assert target.read_bytes() == PACKED
 
 
-def test_what_lies_there_is_gone_on_with(server: Server, target: Path) -> None:  # noqa: F811
+def test_what_lies_there_is_gone_on_with(server: Server, target: Path) -> None:
     server.answers = [parts]
     target.with_name(".packed.tgz.unknown.part").write_bytes(CONTENT[:40_000])
     download(server.url, target)
