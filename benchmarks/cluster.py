@@ -12,7 +12,8 @@
 
 Measured in rounds, one after the other in turn, and given as medians: on a shared machine only the
 ratios count. The output are Markdown tables, and JSON with commit, hardware and versions where
-`--out` names a file.
+`--out` names a file. Each measurement is kept beside that file until all are done: after a kill, or
+an error of one, the same command goes on with the others.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +35,7 @@ import numpy as np
 from against_stock_tune import EVERY, recorded_curves, run
 from record_curves import CURVES, TABLE
 from replayed import Settings
-from told import tell
+from told import Kept, tell
 
 from raycolor.cache import VARIABLE
 from raycolor.data import SPLITS, write_rows
@@ -70,7 +72,7 @@ QUICK = Sizes(rounds=1, nodes=(2,), workers=(2,), trials_a_worker=3, report_s=0.
 # --- data sets
 
 
-def distribution(sizes: Sizes, address: str | None) -> list[dict[str, Any]]:
+def distribution(sizes: Sizes, address: str | None, kept: Kept) -> list[dict[str, Any]]:
     """Measure the copying of one data set from shared storage to nodes.
 
     Nodes are processes with cache folders of their own, all on this machine's disk, and what they
@@ -88,7 +90,11 @@ def distribution(sizes: Sizes, address: str | None) -> list[dict[str, Any]]:
             for number in range(sizes.rounds):
                 for nodes in sizes.nodes:
                     for way in _in_turn(COPIES, number):
-                        told = _copied(Path(scratch) / "caches", address, nodes, way)
+                        caches = Path(scratch) / "caches"
+                        told = kept.measure(
+                            f"copies: round {number + 1}, {nodes} nodes, {way}",
+                            partial(_copied, caches, address, nodes, way),
+                        )
                         found.append({"nodes": nodes, "way": way, **told})
             return found
         finally:
@@ -140,33 +146,39 @@ def _copied(caches: Path, address: str, nodes: int, way: str) -> dict[str, float
 # --- busy workers
 
 
-def busy(sizes: Sizes, curves: list[list[float]]) -> list[dict[str, Any]]:
+def busy(sizes: Sizes, curves: list[list[float]], kept: Kept) -> list[dict[str, Any]]:
     """Measure which share of its time a simulated worker trains."""
     found = []
     for number in range(sizes.rounds):
         for workers in sizes.workers:
             for driver in _in_turn(DRIVERS, number):
-                print(f"busy: round {number + 1}, {workers} workers, {driver}", file=sys.stderr)
-                settings = Settings(
-                    folder="",
-                    curves=curves,
-                    every=EVERY,
-                    first_rung=EVERY,
-                    reduction=3,
-                    trials=workers * sizes.trials_a_worker,
-                    concurrent=workers,
-                    seconds=sizes.report_s,
-                    sick=None,
-                    keep=None,
-                    restore=False,
-                    workers=workers,
+                shares = kept.measure(
+                    f"busy: round {number + 1}, {workers} workers, {driver}",
+                    partial(_busy, sizes, curves, workers, driver),
                 )
-                ran = run(driver, settings)
-                if ran.error is not None:
-                    raise RuntimeError(f"{driver}, {workers} workers: {ran.error}")
-                shares = busy_shares(ran.trained, workers)
                 found.append({"workers": workers, "driver": driver, **shares})
     return found
+
+
+def _busy(sizes: Sizes, curves: list[list[float]], workers: int, driver: str) -> dict[str, float]:
+    settings = Settings(
+        folder="",
+        curves=curves,
+        every=EVERY,
+        first_rung=EVERY,
+        reduction=3,
+        trials=workers * sizes.trials_a_worker,
+        concurrent=workers,
+        seconds=sizes.report_s,
+        sick=None,
+        keep=None,
+        restore=False,
+        workers=workers,
+    )
+    ran = run(driver, settings)
+    if ran.error is not None:
+        raise RuntimeError(f"{driver}, {workers} workers: {ran.error}")
+    return busy_shares(ran.trained, workers)
 
 
 def busy_shares(trained: Sequence[Mapping[str, Any]], workers: int) -> dict[str, float]:
@@ -196,7 +208,7 @@ def busy_shares(trained: Sequence[Mapping[str, Any]], workers: int) -> dict[str,
 # --- lost machines
 
 
-def losses(rounds: int, *, quick: bool) -> dict[str, Any]:
+def losses(rounds: int, kept: Kept, *, quick: bool) -> dict[str, Any]:
     """Lose machines.
 
     Returns:
@@ -215,8 +227,9 @@ def losses(rounds: int, *, quick: bool) -> dict[str, Any]:
     found: dict[str, list[Any]] = {driver: [] for driver in drivers}
     for number in range(rounds):
         for driver in _in_turn(drivers, number):
-            print(f"lost machines: round {number + 1}, {driver}", file=sys.stderr)
-            found[driver].append(node_loss.lose(driver, kinds))
+            what = f"lost machines: round {number + 1}, {driver}"
+            told = kept.measure(what, partial(node_loss.lose, driver, kinds))
+            found[driver].append(told)
     medians = {driver: node_loss.medians(told) for driver, told in found.items()}
     return {"medians": medians, "rounds": found}
 
@@ -280,10 +293,10 @@ def main() -> None:
     flags = parser.parse_args()
     sizes = QUICK if flags.quick else Sizes(rounds=flags.rounds)
     curves, _ = recorded_curves(flags.curves)
-    started = time.monotonic()
-    data = distribution(sizes, flags.storage)
-    shares = busy(sizes, curves)
-    lost = losses(sizes.rounds, quick=flags.quick)
+    kept, started = Kept(flags.out, (sizes, flags.storage, flags.curves)), time.monotonic()
+    data = distribution(sizes, flags.storage, kept)
+    shares = busy(sizes, curves, kept)
+    lost = losses(sizes.rounds, kept, quick=flags.quick)
     results = {
         "environment": describe_environment(),
         "curves": "/".join(flags.curves.parts[-2:]),
@@ -296,6 +309,7 @@ def main() -> None:
         "seconds": round(time.monotonic() - started),
     }
     tell(results, tables(results, sizes), flags.out)
+    kept.close()
 
 
 if __name__ == "__main__":

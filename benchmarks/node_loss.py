@@ -190,7 +190,15 @@ def _lost(network: Network, look: Callable[[], Seen], kind: Kind) -> dict[str, f
     """Lose the trial's machine right after a report, so that none is on its way."""
     before = len(look().reports)
     _wait(lambda: len(look().reports) >= before + 3, "reports of the trial")
-    place = next(place for place, host in enumerate(network.hosts) if _has_trial(host))
+    places: list[int] = []
+
+    def is_seen() -> bool:
+        # Ray writes a process's title now and then, so that it may come late.
+        places[:] = [place for place, host in enumerate(network.hosts) if _has_trial(host)]
+        return bool(places)
+
+    _wait(is_seen, "a machine on which the trial is seen")
+    (place,) = places
     before = len(look().reports)
     _wait(lambda: len(look().reports) > before, "a report")
     began, count = time.time(), len(look().reports)
