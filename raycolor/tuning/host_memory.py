@@ -26,10 +26,13 @@ def deaths_for_memory() -> Iterator[None]:
     """
     whole = RayActorManager._actor_task_failed
 
-    def heard(self: RayActorManager, task: TrackedActorTask, exception: Exception) -> None:
+    def heard(
+        self: RayActorManager, tracked_actor_task: TrackedActorTask, exception: Exception
+    ) -> None:
+        # Tune calls it by the names of its arguments.
         if isinstance(exception, OutOfMemoryError):
             exception = RayActorError(error_msg=str(exception))
-        whole(self, task, exception)
+        whole(self, tracked_actor_task=tracked_actor_task, exception=exception)
 
     RayActorManager._actor_task_failed = heard
     try:

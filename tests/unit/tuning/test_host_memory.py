@@ -44,7 +44,7 @@ def die(error: Exception) -> tuple[list[Exception], list[Exception], Freed]:
     actor = TrackedActor(actor_id=7, on_error=lambda _, error: of_actor.append(error))
     manager._live_actors_to_ray_actors_resources[actor] = (None, "a core")
     task = TrackedActorTask(actor, on_error=lambda _, error: of_task.append(error))
-    manager._actor_task_failed(task, error)
+    manager._actor_task_failed(tracked_actor_task=task, exception=error)  # as Tune calls it
     return of_actor, of_task, freed
 
 
