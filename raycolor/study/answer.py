@@ -29,7 +29,8 @@ def print_findings(console: Console, found: Findings, plan: Plan) -> None:
             f"Nothing can be said before {LEAST_TRIALS} trials have a score at the same rung.",
         )
     for images, items in found.importances.items():
-        _line(console, f"Median distance of the trials at {images:,} images, the surest first:")
+        place = found.compared[images]
+        _line(console, f"Median distance of the trials {place}, the surest first:")
         for item in items:
             medians = ", ".join(f"{name}: {median:.1f}" for name, median in item.medians)
             told = f"{item.verdict} (chance {item.chance:.2g}); {medians}"

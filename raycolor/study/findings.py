@@ -16,7 +16,7 @@ from raycolor.study.evidence import (
 from raycolor.study.importance import LEAST_TRIALS, Importance, importances
 from raycolor.study.leaderboard import Row, gray_score, rows
 from raycolor.study.saving import Saving, saving
-from raycolor.study.standings import comparison_points, values_at
+from raycolor.study.standings import comparison_points, values_at, where_compared
 from raycolor.study.state import StudyState, TrialState
 
 
@@ -36,6 +36,8 @@ class Findings:
     """How many trials were pruned by few others; empty where none was."""
     importances: dict[int, list[Importance]]
     """By the image count at which trials were compared; none where too few were."""
+    compared: dict[int, str]
+    """Where that was, in words: `at 512 images`."""
     correlations: list[RankCorrelation]
     cost: Cost
     saving: Saving | None
@@ -63,6 +65,7 @@ def findings(state: StudyState, plan: Plan) -> Findings:
         confirmed=confirmed(state, plan),
         luck=arrival_luck(state, plan),
         importances=judged,
+        compared={images: where_compared(state, plan, images) for images in judged},
         correlations=rank_correlations(state, plan),
         cost=cost(state, plan),
         saving=saving(state),

@@ -47,6 +47,17 @@ def values_at(state: StudyState, plan: Plan, images: int) -> dict[int, float]:
     return values
 
 
+def where_compared(state: StudyState, plan: Plan, images: int) -> str:
+    """Say at which image counts the values of `values_at` were taken."""
+    reports = [report_at(trial, plan, images) for trial in state.trials]
+    latest = max((report.images_seen for report in reports if report), default=images)
+    if latest == images:
+        return f"at {images:,} images"
+    return (
+        f"on the rung of {images:,} images, where those that pretrain stand with up to {latest:,}"
+    )
+
+
 def comparison_points(state: StudyState, plan: Plan, *, least: int) -> list[int]:
     """Return the image counts at which enough trials can be compared, fewest images first.
 

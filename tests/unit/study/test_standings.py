@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raycolor.plan import Plan
-from raycolor.study.standings import comparison_points, report_at, values_at
+from raycolor.study.standings import comparison_points, report_at, values_at, where_compared
 from tests.unit.study.fakes import OBJECTIVE, SPACE, make
 from tests.unit.study.told import Told
 
@@ -59,3 +59,7 @@ def test_a_trial_in_its_pretraining_is_not_compared(tmp_path: Path) -> None:
     assert values_at(told.state, plan, 48) == {late: 60.0}
     told.report(late, 144, 50.0, "end", rung=144)
     assert values_at(told.state, plan, 144) == {late: 50.0}
+    assert where_compared(told.state, plan, 16) == "at 16 images"
+    assert where_compared(told.state, plan, 48) == (
+        "on the rung of 48 images, where those that pretrain stand with up to 64"
+    )
