@@ -115,7 +115,7 @@ def _check(flags: Flags) -> None:
 
 def _show_in_place(console: Console, look: "Look", page: Path | None) -> None:
     """Show a study in a folder, and write its page there."""
-    from raycolor.plan import restored_plan
+    from raycolor.kept_plan import restored_plan
     from raycolor.study.closing import PAGE
     from raycolor.study.page.write import write_page
 

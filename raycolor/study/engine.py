@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from raycolor.errors import ConfigError
-from raycolor.plan import Plan, differences
+from raycolor.kept_plan import differences
+from raycolor.plan import Plan
 from raycolor.spaces.samples import possible_values
 from raycolor.study.confirmation import confirmed, is_confirmed
 from raycolor.study.opening import AnyJournal

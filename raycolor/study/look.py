@@ -17,7 +17,8 @@ from pathlib import Path
 
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.files import write_text
-from raycolor.plan import Plan, restored_plan
+from raycolor.kept_plan import restored_plan
+from raycolor.plan import Plan
 from raycolor.remote.address import check_address, is_address, last_name, look_of, parent, path_of
 from raycolor.remote.mirror import LOCK, ORIGIN
 from raycolor.storage import refusal

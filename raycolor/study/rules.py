@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 
-from raycolor.plan import Plan, restored_plan
+from raycolor.kept_plan import restored_plan
+from raycolor.plan import Plan
 from raycolor.study.confirmation import wanted
 from raycolor.study.guards import find_sickness
 from raycolor.study.halving import Halving

@@ -20,7 +20,8 @@ from raycolor.config import TrialConfig, has_schedule
 from raycolor.environment import available_cores
 from raycolor.errors import CheckpointError, ConfigError
 from raycolor.files import replacing, write_text
-from raycolor.plan import BUILT_IN, Plan, data_name, differences
+from raycolor.kept_plan import differences
+from raycolor.plan import BUILT_IN, Plan, data_name
 from raycolor.problems import as_yaml
 from raycolor.remote.address import check_address, is_address
 from raycolor.spaces.domains import Scalar

@@ -17,7 +17,7 @@ import pytest
 
 from raycolor.config import TrialConfig, nested
 from raycolor.data import PHOTOS, open_prepared
-from raycolor.plan import restored_plan
+from raycolor.kept_plan import restored_plan
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Ask, End, Fault, FinalScores, Record, Reopened, Reported, Session
 from raycolor.study.rules import replay

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from raycolor.plan import restored_plan
+from raycolor.kept_plan import restored_plan
 from raycolor.study.explain import explain
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Fault, Resources, Session

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raycolor.plan import restored_plan
+from raycolor.kept_plan import restored_plan
 from raycolor.study.journal import read_journal
 from raycolor.study.rules import replay
 from raycolor.study.state import fold

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raycolor.errors import ConfigError
-from raycolor.plan import Plan, differences
+from raycolor.kept_plan import differences
+from raycolor.plan import Plan
 from raycolor.spaces.domains import combinations
 from raycolor.spaces.file import AT_TOP_LEVEL
 from raycolor.study.forecast import expected_images

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from raycolor import show
-from raycolor.plan import Plan, restored_plan
+from raycolor.kept_plan import restored_plan
+from raycolor.plan import Plan
 from raycolor.study.look import Builder
 from raycolor.study.state import StudyState
 from tests.unit.study.page.studies import sick_study

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from raycolor.plan import Plan, differences, make_plan, restored_plan
+from raycolor.kept_plan import differences, restored_plan
+from raycolor.plan import Plan, make_plan
 from raycolor.study.engine import Engine, is_finished
 from raycolor.study.explain import explain, find_trial
 from raycolor.study.findings import findings

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from raycolor.data import PHOTOS, open_prepared
-from raycolor.plan import Plan, differences, make_plan, restored_plan
+from raycolor.kept_plan import differences, restored_plan
+from raycolor.plan import Plan, make_plan
 from raycolor.remote.bucket import Bucket
 from raycolor.study.configs import config_of
 from raycolor.study.engine import Engine, is_finished

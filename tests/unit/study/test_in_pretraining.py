@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raycolor.plan import Plan, restored_plan
+from raycolor.kept_plan import restored_plan
+from raycolor.plan import Plan
 from raycolor.study.halving import Halving
 from raycolor.study.journal import read_journal
 from raycolor.study.records import Ask, Reported

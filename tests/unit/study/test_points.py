@@ -6,7 +6,8 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from raycolor.plan import Plan, restored_plan
+from raycolor.kept_plan import restored_plan
+from raycolor.plan import Plan
 from raycolor.spaces.domains import Domain, LogUniform, point_values
 from raycolor.study.answer import describe_domain
 from raycolor.study.importance import importances

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from raycolor.plan import Plan, restored_plan
+from raycolor.kept_plan import restored_plan
+from raycolor.plan import Plan
 from raycolor.study.answer import cost_sentence
 from raycolor.study.closing import print_closing
 from raycolor.study.evidence import cost
