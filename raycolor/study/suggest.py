@@ -131,14 +131,15 @@ def _key(chosen: Mapping[str, Scalar]) -> Hashable:
 
 def _tried(trials: Sequence[TrialState]) -> set[Hashable]:
     """Return the configurations that need no other trial: one that fails has a second chance."""
-    failed = Counter(
-        _key(trial.chosen) for trial in trials if trial.status == "failed" and not trial.too_large
-    )
-    return {
-        key
-        for trial in trials
-        if (key := _key(trial.chosen)) not in failed or failed[key] > 1 or trial.status != "failed"
-    }
+    failed: Counter[Hashable] = Counter()
+    tried: set[Hashable] = set()
+    for trial in trials:
+        key = _key(trial.chosen)
+        if trial.status == "failed" and not trial.too_large:
+            failed[key] += 1
+        else:
+            tried.add(key)
+    return tried | {key for key, number in failed.items() if number > 1}
 
 
 def _untried(
