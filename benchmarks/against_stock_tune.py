@@ -190,7 +190,7 @@ def killed(driver: str, base: Settings, kills: Sequence[int], whole: Ran) -> dic
 
     A decision has changed where a trial has another configuration, and where one with the same
     configuration ends at another image count. A report is lost that the driver had taken in, and
-    takes in again after it was trained again.
+    that is in no trial of the end, or was taken in again after it was trained again.
     """
     ran = run(driver, replace(base, seconds=PACE_S), kills=kills)
     before, after = whole.trials or [], ran.trials or []
@@ -198,18 +198,35 @@ def killed(driver: str, base: Settings, kills: Sequence[int], whole: Ran) -> dic
     other = sum(a["position"] != b["position"] for a, b in pairs)
     other += abs(len(before) - len(after))
     elsewhere = sum(a["position"] == b["position"] and a["images"] != b["images"] for a, b in pairs)
-    kept = sum(trial["images"] for trial in after) / base.every
+    kept = {
+        (trial["trial"], images)
+        for trial in after
+        for images in range(base.every, trial["images"] + 1, base.every)
+    }
     return {
         "kills": len(kills),
         "error": ran.error,
         "ended": sum(trial["ended"] for trial in after),
         "trials": base.trials,
-        "reports_lost_a_kill": (len(ran.received) - kept) / len(kills),
-        "reports_trained_for_nothing_a_kill": (len(ran.trained) - kept) / len(kills),
+        "reports_lost_a_kill": lost_reports(ran.received, kept) / len(kills),
+        "reports_trained_for_nothing_a_kill": (len(ran.trained) - len(kept)) / len(kills),
         "decisions_changed_a_kill": (other + elsewhere) / len(kills),
         "trials_with_another_configuration": other,
         "trials_that_end_elsewhere": elsewhere,
     }
+
+
+def lost_reports(received: Sequence[dict[str, Any]], kept: set[tuple[str, int]]) -> int:
+    """Count reports that a driver had taken in and did not keep.
+
+    A kill may come after a report was kept and before this file's line about it was written: such a
+    report is not lost, and makes up for no other.
+
+    Args:
+        received: `trial` and `images` of each, as often as it was taken in.
+        kept: the same of the reports that the study has at its end.
+    """
+    return len(received) - len({(line["trial"], line["images"]) for line in received} & kept)
 
 
 # --- all together

@@ -57,8 +57,14 @@ def main() -> None:
     )
 
     def note(event: Event) -> None:
-        if isinstance(event.record, Reported):
-            append_line(folder / "received.jsonl", time=time.time(), memory=resident_bytes())
+        if isinstance(record := event.record, Reported):
+            append_line(
+                folder / "received.jsonl",
+                trial=str(record.number),
+                images=record.images_seen,
+                time=time.time(),
+                memory=resident_bytes(),
+            )
         if isinstance(event.record, Fault):
             append_line(folder / "faults.jsonl", time=time.time())
 
@@ -80,6 +86,7 @@ def main() -> None:
         views.close(engine.state)
         trials = [
             {
+                "trial": str(trial.number),
                 "position": trial.chosen["losses.l1_lambda"],
                 "images": trial.images_seen,
                 "ended": trial.status != "open",

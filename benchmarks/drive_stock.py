@@ -8,9 +8,11 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 from replayed import (
@@ -29,10 +31,15 @@ class Noting(tune.Callback):  # type: ignore[misc]  # ray has no types
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def on_trial_result(self, **_: object) -> None:
+    def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: object) -> None:
         """Note one report."""
-        path = self._folder / "received.jsonl"
-        append_line(path, time=time.time(), memory=resident_bytes())
+        append_line(
+            self._folder / "received.jsonl",
+            trial=trial.trial_id,
+            images=result["images_seen"],
+            time=time.time(),
+            memory=resident_bytes(),
+        )
 
     def on_trial_recover(self, **_: object) -> None:
         """Note a fault after which the trial goes on."""
@@ -98,6 +105,7 @@ def main() -> None:
         images = metrics.get("images_seen", 0)
         trials.append(
             {
+                "trial": metrics.get("trial_id", ""),
                 "position": (result.config or {})["position"],
                 "images": images,
                 "ended": result.error is None and images > 0,

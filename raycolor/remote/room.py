@@ -19,7 +19,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedWriter
 from pathlib import Path
 
 from raycolor.cache import VARIABLE
@@ -33,8 +32,8 @@ BYTES = "bytes"
 """File in a copy that is on its way: how many bytes it will have."""
 _NAME = re.compile(r"([0-9a-f]{64})|\.([0-9a-f]{64})\.part")
 
-_used: dict[Path, BufferedWriter] = {}
-"""Locks of what this process uses."""
+_used: dict[Path, int] = {}
+"""Descriptors of the locks of what this process uses: the system closes them at its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +64,11 @@ def use(folder: Path) -> None:
     path = _use_lock(folder)
     held = _used.get(path)
     if held is None or not _is_same(held, path):
-        lock = path.open("ab")
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         # Whoever holds it alone moves a folder away, which takes a moment.
         fcntl.flock(lock, fcntl.LOCK_SH)
         if held is not None:
-            held.close()
+            os.close(held)
         _used[path] = lock
     if folder.is_dir():
         os.utime(folder)
@@ -253,9 +252,9 @@ def _use_lock(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.use")
 
 
-def _is_same(held: BufferedWriter, path: Path) -> bool:
+def _is_same(held: int, path: Path) -> bool:
     """Tell whether a lock that is held is still the file that others see."""
-    return path.exists() and os.path.samestat(os.fstat(held.fileno()), path.stat())
+    return path.exists() and os.path.samestat(os.fstat(held), path.stat())
 
 
 @contextmanager

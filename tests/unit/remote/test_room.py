@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def forget() -> None:
     """Do what the end of this process does to its locks."""
     for lock in room._used.values():
-        lock.close()
+        os.close(lock)
     room._used.clear()
 
 
