@@ -29,7 +29,7 @@ from raycolor.metrics.pixels import colorfulness, psnr, ssim
 from raycolor.metrics.weights import fingerprint
 from raycolor.truth import Known, known
 
-SCORING = 2
+SCORING = 3
 """Raised when a score is computed in another way, so that none of the kept ones is used."""
 NUM_SHOWN = 8
 """Validation pictures that are shown to people, fixed by index before any training."""

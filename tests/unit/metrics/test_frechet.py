@@ -7,7 +7,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from raycolor.metrics.frechet import FeatureStatistics, feature_statistics, frechet_distance
+from raycolor.metrics.frechet import (
+    FeatureStatistics,
+    feature_statistics,
+    frechet_distance,
+    nuclear_norm,
+)
 
 
 class Projection(nn.Module):
@@ -166,3 +171,35 @@ def test_statistics_are_exact_where_float32_is_not() -> None:
     assert prepared.centered.dtype == torch.float64
     assert float(prepared.mean) == 4097.0
     assert float(prepared.centered.square().sum()) == pytest.approx(1.0, rel=1e-12)
+
+
+def centered_products(number: int, others: int) -> Tensor:
+    """Products of centered features whose sizes fall by six orders, as those of networks do."""
+    generator = torch.Generator().manual_seed(number)
+    x, y = (torch.randn(rows, 900, generator=generator) for rows in (number, others))
+    sizes = torch.logspace(0, -3, 900)
+    return feature_statistics(x * sizes).centered @ feature_statistics(y * sizes).centered.T
+
+
+@pytest.mark.parametrize(("number", "others"), [(300, 300), (300, 340), (340, 300)])
+def test_many_pictures_give_the_sum_of_singular_values(
+    number: int, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = centered_products(number, others)
+    expected = float(torch.linalg.svdvals(product).sum())
+    monkeypatch.setattr(torch.linalg, "svdvals", None)
+    assert nuclear_norm(product) == pytest.approx(expected, rel=1e-12)
+
+
+def test_pictures_that_are_alike_are_summed_exactly() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = feature_statistics(torch.randn(30, 400, generator=generator).repeat(10, 1)).centered
+    y = feature_statistics(torch.randn(300, 400, generator=generator)).centered
+    product = x @ y.T
+    assert nuclear_norm(product) == float(torch.linalg.svdvals(product).sum())
+
+
+def test_many_pictures_that_are_all_the_same_have_no_spread() -> None:
+    x = feature_statistics(torch.ones(300, 400))
+    assert nuclear_norm(x.centered @ x.centered.T) == 0.0
+    assert frechet_distance(x, x) == 0.0
