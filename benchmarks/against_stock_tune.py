@@ -259,6 +259,28 @@ def recorded_curves(path: Path) -> tuple[list[list[float]], int]:
     return sorted(curves, key=lambda curve: curve[-1]), every
 
 
+def add_curves(parser: argparse.ArgumentParser) -> None:
+    """Let a command say which curves are replayed."""
+    parser.add_argument(
+        "--curves",
+        type=Path,
+        default=CURVES / TABLE,
+        help="table of record_curves.py, or reports.parquet of a study",
+    )
+    parser.add_argument("--analytic", action="store_true", help="curves of a formula instead")
+
+
+def chosen_curves(
+    parser: argparse.ArgumentParser, flags: argparse.Namespace
+) -> tuple[list[list[float]], int]:
+    """Return the curves that a command was told to replay, and the images between reports."""
+    if flags.analytic:
+        return analytic_curves(64, 27, 1), EVERY
+    if not flags.curves.is_file():
+        parser.error(f"--curves {flags.curves}: there is no such table; or give --analytic")
+    return recorded_curves(flags.curves)
+
+
 def table(results: dict[str, Any]) -> str:
     """Write what was measured as Markdown."""
     names = list(DRIVERS)
@@ -364,21 +386,11 @@ def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of the measurements of speed")
-    parser.add_argument(
-        "--curves",
-        type=Path,
-        default=CURVES / TABLE,
-        help="table of record_curves.py, or reports.parquet of a study",
-    )
-    parser.add_argument("--analytic", action="store_true", help="curves of a formula instead")
+    add_curves(parser)
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--quick", action="store_true", help="three trials, for a test")
     flags = parser.parse_args()
-    curves, every = analytic_curves(64, 27, 1), EVERY
-    if not flags.analytic:
-        if not flags.curves.is_file():
-            parser.error(f"--curves {flags.curves}: there is no such table; or give --analytic")
-        curves, every = recorded_curves(flags.curves)
+    curves, every = chosen_curves(parser, flags)
     base = Settings(
         folder="",
         curves=curves,

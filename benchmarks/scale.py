@@ -1,11 +1,12 @@
 """What a trial and a report cost a driver when there are very many, here and with stock Ray Tune.
 
-    python benchmarks/scale.py [--trials 1000] [--rounds 1] [--alone 1000 10000] [--out scale.json]
+    python benchmarks/scale.py [--trials 1000] [--rounds 3] [--alone 1000 10000] [--out scale.json]
 
-Random configurations on recorded curves, pruned by halving, two workers that do not train. First
-both drivers on a real Ray with all their logging, one after the other in each round; then engine,
-journal and views of raycolor alone, without Ray, for which ten thousand trials are minutes. The
-output is Markdown, and JSON with hardware and versions where `--out` names a file.
+Random configurations on the curves of `record_curves.py` (or `--analytic` ones), pruned by halving,
+two workers that do not train. First both drivers on a real Ray with all their logging, one after
+the other in each round; then engine, journal and views of raycolor alone, without Ray. A driver
+that fails is told, and the others go on; with `--out` the same command goes on where one was cut
+off. The output is Markdown, and JSON with hardware and versions where `--out` names a file.
 """
 
 import argparse
@@ -19,12 +20,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from against_stock_tune import EVERY, HERE, run
-from replayed import SETTINGS, Settings, analytic_curves
-from told import tell
+from against_stock_tune import HERE, add_curves, chosen_curves, run
+from replayed import SETTINGS, Settings
+from told import Kept, tell
 
 from raycolor.environment import describe_environment
 
@@ -32,16 +34,16 @@ DRIVERS = ("raycolor", "stock")
 LONGEST_S = 7200.0
 
 
-def base(trials: int) -> Settings:
-    """Settings of a study of many short trials."""
+def study(curves: list[list[float]], every: int) -> Settings:
+    """Settings of a study of many short trials; how many is left to say."""
     return Settings(
         folder="",
-        curves=analytic_curves(64, 27, 1),
-        every=EVERY,
-        first_rung=EVERY,
+        curves=curves,
+        every=every,
+        first_rung=every,
         reduction=3,
         searcher="random",
-        trials=trials,
+        trials=0,
         concurrent=2,
         seconds=0.0,
         sick=None,
@@ -50,11 +52,11 @@ def base(trials: int) -> Settings:
     )
 
 
-def driven(driver: str, trials: int) -> dict[str, Any]:
-    """Run one driver on a real Ray."""
-    ran = run(driver, base(trials), longest_s=LONGEST_S)
+def driven(driver: str, settings: Settings) -> dict[str, Any]:
+    """Run one driver on a real Ray; of one that fails, only its error is returned."""
+    ran = run(driver, settings, longest_s=LONGEST_S)
     if ran.error is not None or ran.trials is None:
-        raise SystemExit(f"{driver}, {trials} trials: {ran.error}")
+        return {"error": ran.error or f"no result in {LONGEST_S:.0f} s"}
     lines = ran.received
     fifth = max(2, len(lines) // 5)
 
@@ -74,12 +76,11 @@ def driven(driver: str, trials: int) -> dict[str, Any]:
     }
 
 
-def alone(trials: int) -> dict[str, Any]:
+def alone(settings: Settings) -> dict[str, Any]:
     """Run raycolor's bookkeeping without Ray, in a process of its own."""
     home = Path(tempfile.mkdtemp(prefix="rb-"))
     try:
-        settings = replace(base(trials), folder=str(home))
-        settings.write(home / "settings.json")
+        replace(settings, folder=str(home)).write(home / "settings.json")
         subprocess.run(
             [sys.executable, str(HERE / "drive_bookkeeping.py")],
             env={**os.environ, SETTINGS: str(home / "settings.json")},
@@ -145,36 +146,47 @@ def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000, help="on a real Ray; 0 for none")
-    parser.add_argument("--rounds", type=int, default=1, help="of both drivers")
+    parser.add_argument("--rounds", type=int, default=3, help="of both drivers")
     parser.add_argument(
         "--alone", type=int, nargs="*", default=[1000, 10_000], help="trials without Ray"
     )
+    add_curves(parser)
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--quick", action="store_true", help="a few trials without Ray, for a test")
     flags = parser.parse_args()
     sizes, trials = ([60], 0) if flags.quick else (flags.alone, flags.trials)
+    settings = study(*chosen_curves(parser, flags))
     started = time.monotonic()
+    kept = Kept(flags.out, (trials, len(settings.curves), settings.every))
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in DRIVERS if trials}
     for number in range(flags.rounds if trials else 0):
         for name in DRIVERS if number % 2 == 0 else reversed(DRIVERS):
-            print(f"round {number + 1} of {flags.rounds}: {name}", file=sys.stderr)
-            rounds[name].append(driven(name, trials))
-    medians = {
-        name: {key: statistics.median(one[key] for one in found) for key in found[0]}
-        for name, found in rounds.items()
+            through = partial(driven, name, replace(settings, trials=trials))
+            rounds[name].append(kept.measure(f"{trials:,}, round {number + 1}: {name}", through))
+    failures = {
+        name: [one["error"] for one in found if "error" in one] for name, found in rounds.items()
     }
-    bookkeeping = []
-    for size in sizes:
-        print(f"{size} trials without Ray", file=sys.stderr)
-        bookkeeping.append(alone(size))
+    medians = {
+        name: {key: statistics.median(one[key] for one in whole) for key in whole[0]}
+        for name, found in rounds.items()
+        if (whole := [one for one in found if "error" not in one])
+    }
+    bookkeeping = [
+        kept.measure(f"{size:,} without Ray", partial(alone, replace(settings, trials=size)))
+        for size in sizes
+    ]
     results = {
         "environment": describe_environment(),
+        "curves": "analytic" if flags.analytic else flags.curves.name,
         "rounds": rounds,
         "medians": medians,
+        "failures": failures,
         "bookkeeping": bookkeeping,
         "seconds": round(time.monotonic() - started),
     }
-    tell(results, table(medians, bookkeeping), flags.out)
+    told = [f"{name} failed: {error}" for name, errors in failures.items() for error in errors]
+    tell(results, "\n".join([table(medians, bookkeeping), *told]), flags.out)
+    kept.close()
 
 
 if __name__ == "__main__":
