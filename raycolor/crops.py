@@ -18,12 +18,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from raycolor.config import DataConfig
-from raycolor.data import Pictures, PreparedData
+from raycolor.data import Pictures, PreparedData, SplitName
 from raycolor.errors import DataError
 from raycolor.squares import cut_squares, shrink
 
 CROP_STEPS = 3
 """Random crops take one of this many sizes, from the smallest to the whole picture."""
+SHARE_OF_MEMORY = 8
+"""The pictures take at most one part in so many of the GPU memory that a process may have."""
 COPIED_AT_ONCE = 256
 """Pictures that are copied to a device in one go."""
 
@@ -115,7 +117,7 @@ def _order(seed: int, epoch: int, number: int) -> np.ndarray:
     return order
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ResidentPictures:
     """One split in a device's memory."""
 
@@ -139,14 +141,57 @@ def nearest_to(device: torch.device, pictures: Pictures) -> Pictures | ResidentP
     """Put a split where its batches are cut fastest; where that is changes none of their bits.
 
     Args:
-        device: that trains. A GPU takes the pictures if they need no more than an eighth of what
-            is free of its memory; elsewhere they are in memory already.
+        device: that trains. A GPU takes the pictures if they need no more than an eighth of this
+            process's share of its memory, and of what is free of it; elsewhere they are in memory
+            already.
         pictures: the split.
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or not _fits(pictures, device):
         return pictures
     free, _ = torch.cuda.mem_get_info(device)
-    return resident(pictures, device) if pictures.pixels.nbytes <= free // 8 else pictures
+    fits = pictures.pixels.nbytes <= free // SHARE_OF_MEMORY
+    return resident(pictures, device) if fits else pictures
+
+
+def _fits(pictures: Pictures, device: torch.device) -> bool:
+    """Tell whether a split is small beside a process's share of a GPU, whatever is free of it."""
+    _, total = torch.cuda.mem_get_info(device)
+    # By number: it takes no device without one, and None is the one that is used.
+    share = torch.cuda.get_per_process_memory_fraction(device.index)
+    return pictures.pixels.nbytes <= int(share * total) // SHARE_OF_MEMORY
+
+
+class Residents:
+    """Keeps the last split that a GPU took: the trials of a study train on the same pictures."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, SplitName, torch.device] | None = None
+        self._last: ResidentPictures | None = None
+
+    def of(
+        self, prepared: PreparedData, split: SplitName, device: torch.device
+    ) -> Pictures | ResidentPictures:
+        """Put a split where its batches are cut fastest, as `nearest_to`; the last one is there.
+
+        Args:
+            prepared: the data set.
+            split: of it.
+            device: that trains.
+        """
+        pictures, key = prepared.pictures(split), (prepared.fingerprint, split, device)
+        # This process may have a smaller share by now.
+        if self._last is not None and key == self._key and _fits(pictures, device):
+            return self._last
+        # Never two of them on a GPU.
+        self.forget()
+        found = nearest_to(device, pictures)
+        if isinstance(found, ResidentPictures):
+            self._key, self._last = key, found
+        return found
+
+    def forget(self) -> None:
+        """Leave the memory to others: a trial ran out of it."""
+        self._key = self._last = None
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:

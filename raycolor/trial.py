@@ -24,7 +24,7 @@ from torch import Tensor
 
 from raycolor import run_folder
 from raycolor.config import TrialConfig, classifies, has_game
-from raycolor.crops import ResidentPictures, check_size, nearest_to, sent, training_batch
+from raycolor.crops import ResidentPictures, Residents, check_size, sent, training_batch
 from raycolor.data import Pictures, PreparedData
 from raycolor.errors import Diverged
 from raycolor.evaluation import Evaluation, Evaluators
@@ -76,6 +76,7 @@ def train(
     saved: Callable[[], None] | None = None,
     weights: Contents | None = None,
     evaluators: Evaluators | None = None,
+    residents: Residents | None = None,
     stages: StageStore | None = None,
 ) -> Iterator[Report]:
     """Train one configuration and yield a report every `budget.report_every` images.
@@ -97,6 +98,7 @@ def train(
         weights: files of an encoder's weights that the driver has found; what is missing is looked
             for, and fetched if need be.
         evaluators: what earlier runs of this process left to be used again.
+        residents: the pictures that they left on the GPU.
         stages: pretraining that other runs published: what is there is taken over and not trained
             again, and what is trained is published. None trains all.
 
@@ -119,8 +121,8 @@ def train(
     prefix = Prefix(stages, config, networks, prepared, device) if stages else None
     owner = run_folder.identity(config, prepared.fingerprint)
     progress = (run_folder.resume(folder, networks, owner) if folder else None) or Progress()
-    source = nearest_to(device, prepared.pictures("train"))
-    run = _Run(config, networks, progress, source, device)
+    source = (residents or Residents()).of(prepared, "train", device)
+    run = Run(config, networks, progress, source, device)
     evaluators = evaluators or Evaluators()
     evaluator = evaluators.of(config, prepared, device=device, cache=cache)
     progress.pretrained_as = prefix.name_of(progress) if prefix else ""
@@ -175,7 +177,7 @@ def _next_report(config: TrialConfig, images_seen: int) -> int:
     return (images_seen // every + 1) * every
 
 
-class _Run:
+class Run:
     """The training loop over networks and progress, both changed in place."""
 
     def __init__(
@@ -218,10 +220,7 @@ class _Run:
                 # Means never mix the stages: they are of different quantities.
                 sums = {}
                 progress.steps = 0
-            for name, value in self._step().items():
-                sums[name] = sums.get(name, 0.0) + value.double()
-            progress.steps += 1
-            progress.images_seen += budget.batch_size
+            self.advance(sums)
             # The last checkpoint of an interval is the report's: one without it would skip it.
             due = perf_counter() - saved > budget.checkpoint_seconds
             if due and progress.images_seen < images:
@@ -231,6 +230,17 @@ class _Run:
         settle()
         if not all(math.isfinite(value) for value in progress.sums.values()):
             raise Diverged(progress.images_seen, progress.means(lone_weight(self.config)))
+
+    def advance(self, sums: dict[str, Tensor]) -> None:
+        """Take one step; nothing waits for the device.
+
+        Args:
+            sums: of the losses by name, on the device, to which this step's are added.
+        """
+        for name, value in self._step().items():
+            sums[name] = sums.get(name, 0.0) + value.double()
+        self.progress.steps += 1
+        self.progress.images_seen += self.config.budget.batch_size
 
     def _step(self) -> dict[str, Tensor]:
         """Train on the next batch and return the losses that this stage has."""

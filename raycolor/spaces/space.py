@@ -18,8 +18,8 @@ SchedulerName = Literal["asha", "none"]
 DEFAULT_TRIALS = 10
 MOST_TRIALS = 100_000
 MOST_CONCURRENT = 10_000
-GPU_SHARES = (1 / 2, 1 / 3, 1 / 4)
-"""Of one GPU that a trial may have; more to a GPU slow each other down, and others leave a rest."""
+GPU_SHARES = (1 / 2, 1 / 3, 1 / 4, 1 / 8)
+"""Of one GPU that a trial may have; on a large one small networks may still be faster by eight."""
 SHARE_ROUNDING = 0.01
 """A third is written as 0.33."""
 
@@ -60,8 +60,9 @@ class ResourceSettings(FileModel):
     cpus: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """Cores, and threads, of one trial; `auto` shares the machine's cores between the trials."""
     gpus: Annotated[float, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
-    """GPUs of one trial: 0, a whole number, or 1/2, 1/3, 1/4 of one with that share of its memory
-    (a trial that needs more runs again, alone on a whole one); `auto` is 1 where there are GPUs."""
+    """GPUs of one trial: 0, a whole number, or 1/2, 1/3, 1/4, 1/8 of one with that share of its
+    memory (a trial that needs more runs again, alone on a whole one); `auto` is 1 where there are
+    GPUs, or what a measurement finds."""
     price_per_hour: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] | None = None
     """Price of an hour of one GPU, or without GPUs of one trial, in any currency; for
     `--max-cost`."""
@@ -82,7 +83,7 @@ class ResourceSettings(FileModel):
         if gpus > 1:
             raise ValueError(f"{gpus:g} is above 1 and not whole; take a whole number")
         if gpus and not any(abs(gpus - share) < SHARE_ROUNDING for share in GPU_SHARES):
-            raise ValueError(f"{gpus:g} is no share of a GPU; take 0, 0.25, 0.33, 0.5 or 1")
+            raise ValueError(f"{gpus:g} is no share of a GPU; take 0, 0.125, 0.25, 0.33, 0.5 or 1")
         return gpus
 
 

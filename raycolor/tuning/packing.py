@@ -1,9 +1,9 @@
 """How many trials at once get most out of this machine: measured once, kept in its cache folder.
 
-A few steps of the space's base configuration run in one process, in two, in four, which share the
-cores or a GPU. No Ray, and no torch in this process. What is measured decides only where the user
-leaves it open, and only if it is clearly better than the rule without it: one percent more is noise
-of the measurement, but another number of threads has other last bits.
+A few steps of the space's base configuration run in one process, in two, in up to eight, which
+share the cores or a GPU. No Ray, and no torch in this process. What is measured decides only where
+the user leaves it open, and only if it is clearly better than the rule without it: one percent more
+is noise of the measurement, but another number of threads has other last bits.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from raycolor.cache import cache_folder
 from raycolor.config import TrialConfig
@@ -20,8 +20,8 @@ from raycolor.environment import describe_environment
 from raycolor.files import write_text
 from raycolor.plan import Plan
 from raycolor.study.state import StudyState
-from raycolor.tuning.pacers import Pacers
-from raycolor.tuning.shares import MOST_ON_CPU, Machine, Shares, told
+from raycolor.tuning.pacers import OutOfTime, Pacers
+from raycolor.tuning.shares import Machine, Shares, told
 
 LEAST_GAIN = 1.10
 """Times the speed of the rule, below which the rule is kept."""
@@ -30,8 +30,10 @@ LEAST_WORK = 500_000
 against the half of a minute that measuring takes there."""
 ROUNDS = 2
 """Of measurements."""
-MOST_ON_GPU = 4
-"""Trials of one GPU; Ray takes shares of 1/2, 1/3 and 1/4."""
+ON_GPU = (1, 2, 3, 4, 8)
+"""Trials of one GPU, one for each share of it that there is."""
+ON_CPU = (1, 2, 4, 8)
+"""Trials on a machine without GPUs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -51,7 +53,19 @@ class Packing:
 Speeds = dict[Packing, float]
 """Images a second of all trials together."""
 Measure = Callable[[Packing], float | None]
-"""Returns them; None where so many do not fit."""
+"""Returns them; None where so many do not fit. Raises OutOfTime."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What came of measuring."""
+
+    speeds: Speeds
+    ended: Literal["tried", "unfit", "late"] = "tried"
+    """`tried`: each packing, or up to one that was slower than the one before; `unfit`: one had no
+    room, or a process ended; `late`: there was no more time."""
+    trouble: str = ""
+    """Why it ended before all was tried, in words."""
 
 
 def settle(
@@ -61,7 +75,7 @@ def settle(
     rule: Shares,
     *,
     tell: Callable[[str], None],
-    start: Callable[[TrialConfig, str | None, int], Pacers] = Pacers,
+    start: Callable[[TrialConfig, str | None], Pacers] = Pacers,
 ) -> Shares:
     """Decide how trials share this machine, where the study leaves it open.
 
@@ -74,7 +88,7 @@ def settle(
         machine: this one.
         rule: what each trial gets without a measurement.
         tell: hears what was measured.
-        start: starts processes that train a configuration on a data set, so many.
+        start: starts processes that train a configuration on a data set.
     """
     settings = plan.space.study.resources
     if plan.concurrent is not None or settings.cpus != "auto" or settings.gpus != "auto":
@@ -91,23 +105,32 @@ def settle(
                 measured=True,
             )
         return rule
-    tried = packings(machine, most=plan.trials)
-    if len(tried) < 2 or not is_worth_it(plan.base, plan.smallest_cost()):
+    by_rule = Packing(trials=rule.concurrent, cpus=rule.cpus, gpus=rule.gpus)
+    tried = packings(machine, by_rule, most=plan.trials)
+    # Nothing else is compared than with the rule.
+    if len(tried) < 2 or by_rule not in tried:
+        return rule
+    if not is_worth_it(plan.base, plan.smallest_cost()):
         return rule
 
-    def measuring() -> Speeds:
+    def measuring() -> Measured:
         gpus = max(1, int(machine.gpus))
-        with start(plan.base, plan.data, max(tried).trials // gpus) as running:
+        with start(plan.base, plan.data) as running:
             # One of several GPUs stands for all.
-            return speeds_of(
-                tried, lambda packing: running.speed(packing.trials // gpus, packing.cpus)
+            found = speeds_of(
+                tried,
+                lambda packing: running.speed(packing.trials // gpus, packing.cpus, packing.gpus),
+                through=by_rule,
             )
+            return replace(found, trouble=running.trouble)
 
-    by_rule = Packing(trials=rule.concurrent, cpus=rule.cpus, gpus=rule.gpus)
-    speeds = known_speeds(plan.base, tried, measuring)
+    found = known_speeds(plan.base, tried, measuring)
+    speeds = found.speeds
     chosen = choose(speeds, by_rule)
     if chosen in speeds:
         tell(sentence(speeds, chosen))
+    else:
+        tell(f"{chosen} (whether another number is faster could not be measured: {found.trouble}).")
     return replace(
         rule,
         concurrent=chosen.trials,
@@ -117,39 +140,58 @@ def settle(
     )
 
 
-def packings(machine: Machine, *, most: int) -> list[Packing]:
+def packings(machine: Machine, rule: Packing, *, most: int) -> list[Packing]:
     """List what is tried on a machine, fewest trials first.
 
     Args:
         machine: whose cores or GPUs are shared.
+        rule: what is taken without a measurement; three trials on three cores, say.
         most: trials of the study.
     """
     gpus = int(machine.gpus)
     if gpus:
-        numbers = [(gpus * share, 1 / share) for share in range(1, MOST_ON_GPU + 1)]
+        numbers = [(gpus * share, 1 / share) for share in ON_GPU]
     else:
-        numbers = [(number, 0.0) for number in (1, 2, MOST_ON_CPU)]
-    return [
+        numbers = [(number, 0.0) for number in ON_CPU]
+    found = [
         Packing(trials=number, cpus=machine.cpus // number, gpus=share)
         for number, share in numbers
-        if number <= min(most, machine.cpus)
+        if number <= machine.cpus
     ]
+    return sorted(packing for packing in {rule, *found} if packing.trials <= most)
 
 
-def speeds_of(tried: Sequence[Packing], measure: Measure) -> Speeds:
-    """Measure packings until one does not fit: no larger one would.
+def speeds_of(tried: Sequence[Packing], measure: Measure, *, through: Packing) -> Measured:
+    """Measure packings until one does not fit, or is slower than the one before.
 
     They take turns, and the best of each counts: whatever else the machine does only slows down.
+
+    Args:
+        tried: the packings.
+        measure: one of them.
+        through: up to here, slower ones are no reason to end: without the rule's own speed the
+            others say nothing.
     """
     fitting, speeds = sorted(tried), Speeds()
-    for _ in range(ROUNDS):
+    ended: Literal["tried", "unfit"] = "tried"
+    for turn in range(ROUNDS):
         for place, packing in enumerate(fitting):
-            speed = measure(packing)
+            try:
+                speed = measure(packing)
+            except OutOfTime:
+                return Measured(
+                    speeds={each: speeds[each] for each in fitting if each in speeds}, ended="late"
+                )
             if speed is None:
-                fitting = fitting[:place]
+                # Nor would a larger one.
+                fitting, ended = fitting[:place], "unfit"
                 break
             speeds[packing] = max(speed, speeds.get(packing, 0.0))
-    return {packing: speeds[packing] for packing in fitting}
+            slower = place > 0 and speed < speeds[fitting[place - 1]]
+            if turn == 0 and slower and packing >= through:
+                fitting = fitting[: place + 1]
+                break
+    return Measured(speeds={packing: speeds[packing] for packing in fitting}, ended=ended)
 
 
 def choose(speeds: Mapping[Packing, float], rule: Packing) -> Packing:
@@ -188,30 +230,31 @@ def is_worth_it(config: TrialConfig, images: int) -> bool:
 
 
 def known_speeds(
-    config: TrialConfig, tried: Sequence[Packing], measuring: Callable[[], Speeds]
-) -> Speeds:
+    config: TrialConfig, tried: Sequence[Packing], measuring: Callable[[], Measured]
+) -> Measured:
     """Read what is kept of this shape of networks on this machine, or measure and keep it.
 
-    What cannot be kept, or had to be left out on a CPU for want of time, is measured the next time
-    again.
+    What cannot be kept, or had to be left out for want of time, is measured the next time again;
+    so is what ended on a CPU, where nobody's memory is short for long.
 
     Args:
         config: of the trials.
         tried: the packings.
-        measuring: returns their speeds.
+        measuring: measures their speeds.
     """
     about = {"shape": shape_of(config), "machine": _machine(), "tried": [asdict(p) for p in tried]}
     name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "packing" / f"{name}.json"
     if (kept := _read(path, about)) is not None:
-        return kept
-    speeds = measuring()
+        return Measured(speeds=kept)
+    found = measuring()
+    speeds = found.speeds
     on_gpu = any(packing.gpus for packing in speeds)
-    if on_gpu or len(speeds) == len(tried):
+    if found.ended == "tried" or (found.ended == "unfit" and on_gpu):
         rows = [{**asdict(packing), "images_per_second": speeds[packing]} for packing in speeds]
         with suppress(OSError):
             write_text(path, json.dumps({"about": about, "speeds": rows}, indent=2) + "\n")
-    return speeds
+    return found
 
 
 def shape_of(config: TrialConfig) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from raycolor.plan import INSTEAD_OF_GPU_HOURS
 from raycolor.spaces.space import MOST_CONCURRENT, ResourceSettings
 
 MOST_ON_CPU = 4
-"""Trials at once on a machine without GPUs, unless the plan says otherwise: more would share the
-cores, and halving would have nobody left to compare."""
+"""Trials at once on a machine without GPUs, unless the plan or a measurement says otherwise: more
+would share the cores, and halving would have nobody left to compare."""
 ROUNDING = 1e-6
 """Of thirds of a GPU."""
 

@@ -27,6 +27,7 @@ from raycolor.tuning.memory import is_out_of_memory, keep_to_share, release, sho
 from raycolor.tuning.probe import look
 
 if TYPE_CHECKING:
+    from raycolor.crops import Residents
     from raycolor.evaluation import Evaluators
     from raycolor.stages.store import StageStore
     from raycolor.trial import Report
@@ -129,7 +130,7 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
                 outcome = self._outcome()
                 if outcome.shortage is not None:
                     # Only now, when nothing refers to the error, whose traceback holds tensors.
-                    self._let_go()
+                    self._let_go(all_of_it=True)
                 return {"outcome": outcome}
         except OSError as error:
             return {"outcome": Outcome(storage=_on_this_machine(refusal(self._where, error)))}
@@ -162,9 +163,15 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         self.setup(new_config)
         return True
 
-    def _let_go(self) -> None:
-        """Free the last trial's memory before the next one needs it."""
+    def _let_go(self, *, all_of_it: bool = False) -> None:
+        """Free the last trial's memory before the next one needs it.
+
+        Args:
+            all_of_it: the pictures too, which the next one would find there.
+        """
         self._reports = iter(())
+        if all_of_it:
+            _residents().forget()
         release()
 
     def _shortage(self) -> str:
@@ -183,6 +190,14 @@ def _evaluators() -> "Evaluators":
     from raycolor.evaluation import Evaluators
 
     return Evaluators()
+
+
+@cache
+def _residents() -> "Residents":
+    """Return the pictures that this process keeps on its GPU from one trial for the next."""
+    from raycolor.crops import Residents
+
+    return Residents()
 
 
 def _folder(assignment: Assignment) -> Path:
@@ -247,6 +262,7 @@ def _reports(
         saved=None if files is None else files.push,
         weights=weights,
         evaluators=_evaluators(),
+        residents=_residents(),
         stages=_stages(assignment.study, publishes=assignment.publish_pretraining)
         if assignment.share_pretraining
         else None,

@@ -32,7 +32,7 @@ from raycolor.steps import (
     seed_draws,
     set_learning_rates,
 )
-from raycolor.trial import _Run
+from raycolor.trial import Run
 from tests.toy import tiny_config
 
 CPU = torch.device("cpu")
@@ -337,7 +337,7 @@ def test_what_a_trial_kept_is_scored_and_used_through_the_same_colours(
     networks = build(chosen)
     train(networks, chosen, prepared, 0, BATCH)
     l_unit, _ = color.rgb_to_unit(batch(prepared, 0))
-    run = _Run(chosen, networks, Progress(), prepared.pictures("train"), CPU)
+    run = Run(chosen, networks, Progress(), prepared.pictures("train"), CPU)
     told = run.colorize(l_unit)
     assert told.shape == (BATCH, 2, 32, 32)
 

@@ -1,3 +1,7 @@
+from collections.abc import Callable
+from dataclasses import replace
+from weakref import ref
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +12,8 @@ from hypothesis import strategies as st
 from raycolor import crops
 from raycolor.config import DataConfig
 from raycolor.crops import (
+    ResidentPictures,
+    Residents,
     check_size,
     crop_sides,
     draw_crops,
@@ -202,6 +208,39 @@ def test_a_pixels_channels_lie_side_by_side() -> None:
         assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
+GPU = torch.device("cuda")
+BYTES = 3 * 16 * 16 * 3
+"""Of three pictures of 16 pixels."""
+
+
+class Card:
+    """A GPU that is made up: its memory is the CPU's, and it counts what is copied to it."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        free: int = 2**30,
+        total: int = 2**30,
+        share: float = 1.0,
+    ) -> None:
+        self.free, self.total, self.share = free, total, share
+        self.copied: list[int] = []
+        self.before: Callable[[], bool] = lambda: True
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (self.free, self.total))
+        monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", self.fraction)
+        monkeypatch.setattr(crops, "resident", self.resident)
+
+    def fraction(self, device: int | None) -> float:
+        assert device is None or isinstance(device, int)  # torch takes no device without a number
+        return self.share
+
+    def resident(self, pictures: Pictures, device: torch.device) -> ResidentPictures:
+        assert self.before()
+        self.copied.append(len(pictures))
+        return resident(pictures, torch.device("cpu"))
+
+
 class TestResidentPictures:
     CPU = torch.device("cpu")
 
@@ -227,15 +266,25 @@ class TestResidentPictures:
         batch = torch.zeros(2)
         assert sent(batch, self.CPU) is batch
 
-    @pytest.mark.parametrize(("free", "fits"), [(8 * 3 * 16 * 16 * 3, True), (18000, False)])
-    def test_a_gpu_takes_what_fits(
-        self, free: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("free", "share", "fits"),
+        [
+            (8 * BYTES, 1.0, True),
+            (8 * BYTES - 1, 1.0, False),
+            (40 * BYTES, 0.25, True),
+            (40 * BYTES, 0.24, True),
+            (40 * BYTES, 0.125, False),  # 5 times the pictures is free, of a share of 5
+        ],
+    )
+    def test_a_gpu_takes_what_fits_into_the_share(
+        self, free: int, share: float, fits: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pictures = noise(3, 16)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
-        there = resident(pictures, self.CPU)
-        monkeypatch.setattr(crops, "resident", lambda pictures, device: there)
-        assert nearest_to(torch.device("cuda"), pictures) is (there if fits else pictures)
+        card = Card(monkeypatch, free=free, total=40 * BYTES, share=share)
+        there = nearest_to(GPU, pictures)
+        assert isinstance(there, ResidentPictures) == fits
+        assert card.copied == [3] * fits
+        assert fits or there is pictures
 
     @pytest.mark.gpu
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -248,6 +297,57 @@ class TestResidentPictures:
         mapped = training_batch(pictures, config, **at)
         assert torch.equal(mapped, training_batch(there, config, **at).cpu())
         assert torch.equal(mapped, sent(mapped, gpu).cpu())
+
+
+class TestResidents:
+    def test_the_next_trial_finds_the_pictures(
+        self, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        card, residents = Card(monkeypatch), Residents()
+        first = residents.of(prepared, "train", GPU)
+        # Other programs may have the rest by now: they lie there already.
+        card.free = 0
+        assert residents.of(replace(prepared), "train", GPU) is first
+        assert card.copied == [20]
+        card.free = card.total
+        fresh = nearest_to(GPU, prepared.pictures("train"))
+        assert torch.equal(torch.as_tensor(first.pixels), torch.as_tensor(fresh.pixels))
+
+    def test_another_data_set_or_split_takes_their_place(
+        self, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        card, residents = Card(monkeypatch), Residents()
+        first = ref(residents.of(prepared, "train", GPU))
+        # What a split needs is asked for when the last one is gone.
+        card.before = lambda: first() is None
+        second = ref(residents.of(prepared, "validation", GPU))
+        card.before = lambda: second() is None
+        residents.of(replace(prepared, fingerprint="another"), "train", GPU)
+        assert card.copied == [20, 6, 20]
+
+    def test_a_smaller_share_puts_them_back(
+        self, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nbytes = prepared.pictures("train").pixels.nbytes
+        card, residents = Card(monkeypatch, free=16 * nbytes, total=16 * nbytes), Residents()
+        first = ref(residents.of(prepared, "train", GPU))
+        card.share = 0.25
+        assert not isinstance(residents.of(prepared, "train", GPU), ResidentPictures)
+        assert first() is None
+
+    def test_forgotten_ones_are_freed(
+        self, prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        card, residents = Card(monkeypatch), Residents()
+        first = ref(residents.of(prepared, "train", GPU))
+        residents.forget()
+        assert first() is None
+        residents.of(prepared, "train", GPU)
+        assert card.copied == [20, 20]
+
+    def test_a_cpu_has_nothing_to_keep(self, prepared: PreparedData) -> None:
+        kept = Residents().of(prepared, "train", torch.device("cpu"))
+        assert not isinstance(kept, ResidentPictures)
 
 
 class TestFixedCrops:

@@ -11,6 +11,7 @@ import torch
 
 import raycolor.trial
 from raycolor.config import TrialConfig
+from raycolor.crops import Residents
 from raycolor.errors import Diverged
 from raycolor.study.engine import Engine
 from raycolor.study.journal import Journal
@@ -189,6 +190,8 @@ def test_a_worker_that_ran_out_says_so_and_gives_everything_back(
     card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = Trials(torch.OutOfMemoryError("CUDA out of memory."), None)
+    forgotten: list[str] = []
+    monkeypatch.setattr(Residents, "forget", lambda self: forgotten.append(card.calls[-1]))
     worker = begin(tmp_path, trials, monkeypatch)
     assert outcome(worker).images_seen == 16
     assert card.calls == [0.5, "peak"]
@@ -202,10 +205,13 @@ def test_a_worker_that_ran_out_says_so_and_gives_everything_back(
     # Before the cache is emptied nothing may refer to what lies in it.
     assert trials.alive == [False]
     assert card.calls == [0.5, "peak", "emptied"]
+    # The pictures too, and they are none of the next trial's memory.
+    assert forgotten == ["peak"]
     # The process has another trial, alone now.
     assert worker.reset_config(assignment(tmp_path, gpus=1.0, alone=True))
     assert outcome(worker).images_seen == 16
     assert card.calls == [0.5, "peak", "emptied", "emptied", 1.0, "peak"]
+    assert forgotten == ["peak"]  # a trial that ends leaves them to the next
 
 
 def test_every_trial_leaves_its_memory_to_the_next(

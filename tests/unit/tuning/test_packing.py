@@ -1,6 +1,5 @@
-"""How trials share one machine; processes are stand-ins but for the last tests."""
+"""How trials share one machine; processes are stand-ins."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +10,10 @@ import pytest
 from raycolor.cache import VARIABLE
 from raycolor.config import TrialConfig
 from raycolor.plan import Plan, make_plan
+from raycolor.spaces.space import ResourceSettings
 from raycolor.study.records import Resources, Session
 from raycolor.study.state import StudyState
-from raycolor.tuning.pacers import Pacers
+from raycolor.tuning.pacers import OutOfTime, Pacers
 from raycolor.tuning.packing import (
     Packing,
     choose,
@@ -28,6 +28,9 @@ from raycolor.tuning.shares import Machine, Shares, share_out
 from tests.toy import TinyConfig
 
 ONE, TWO = Packing(trials=1, cpus=2), Packing(trials=2, cpus=1)
+ON_A_GPU = packings(
+    Machine(name="a", cpus=16, gpus=1.0), Packing(trials=1, cpus=16, gpus=1.0), most=9
+)
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +44,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (1, 0, 9, [(1, 1, 0)]),
         (2, 0, 9, [(1, 2, 0), (2, 1, 0)]),
-        (16, 0, 9, [(1, 16, 0), (2, 8, 0), (4, 4, 0)]),
+        (3, 0, 9, [(1, 3, 0), (2, 1, 0), (3, 1, 0)]),
+        (6, 0, 9, [(1, 6, 0), (2, 3, 0), (4, 1, 0)]),
+        (16, 0, 9, [(1, 16, 0), (2, 8, 0), (4, 4, 0), (8, 2, 0)]),
         (16, 0, 3, [(1, 16, 0), (2, 8, 0)]),
-        (16, 1, 9, [(1, 16, 1), (2, 8, 1 / 2), (3, 5, 1 / 3), (4, 4, 1 / 4)]),
-        (16, 2, 9, [(2, 8, 1), (4, 4, 1 / 2), (6, 2, 1 / 3), (8, 2, 1 / 4)]),
+        (16, 1, 9, [(1, 16, 1), (2, 8, 1 / 2), (3, 5, 1 / 3), (4, 4, 1 / 4), (8, 2, 1 / 8)]),
+        (16, 2, 99, [(2, 8, 1), (4, 4, 1 / 2), (6, 2, 1 / 3), (8, 2, 1 / 4), (16, 1, 1 / 8)]),
         (2, 1, 9, [(1, 2, 1), (2, 1, 1 / 2)]),
     ],
 )
@@ -52,7 +57,9 @@ def test_every_packing_fits(
     cpus: int, gpus: int, most: int, expected: list[tuple[int, int, float]]
 ) -> None:
     machine = Machine(name="a", cpus=cpus, gpus=float(gpus))
-    found = packings(machine, most=most)
+    rule = share_out([machine], ResourceSettings(), concurrent=None)
+    by_rule = Packing(trials=rule.concurrent, cpus=rule.cpus, gpus=rule.gpus)
+    found = packings(machine, by_rule, most=most)
     assert [(p.trials, p.cpus, p.gpus) for p in found] == expected
     assert all(machine.places(p.cpus, p.gpus) >= p.trials for p in found)
 
@@ -86,14 +93,47 @@ def test_what_does_not_fit_ends_the_trying() -> None:
         asked.append(packing.trials)
         return None if packing.trials >= 3 else 10.0 * packing.trials
 
-    tried = packings(Machine(name="a", cpus=16, gpus=1.0), most=9)
-    assert {p.trials: speed for p, speed in speeds_of(tried, measure).items()} == {1: 10, 2: 20}
+    found = speeds_of(ON_A_GPU, measure, through=ON_A_GPU[0])
+    assert {p.trials: speed for p, speed in found.speeds.items()} == {1: 10, 2: 20}
+    assert found.ended == "unfit"
     assert asked == [1, 2, 3, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("through", "expected"), [(0, [1, 2, 3, 1, 2, 3]), (3, [1, 2, 3, 4, 1, 2, 3, 4])]
+)
+def test_what_is_slower_ends_the_trying_after_the_rule(through: int, expected: list[int]) -> None:
+    asked: list[int] = []
+
+    def measure(packing: Packing) -> float:
+        asked.append(packing.trials)
+        return {1: 100.0, 2: 150.0, 3: 140.0, 4: 130.0}[packing.trials]
+
+    found = speeds_of(ON_A_GPU, measure, through=ON_A_GPU[through])
+    assert asked == expected
+    assert found.ended == "tried"
+    assert [packing.trials for packing in found.speeds] == sorted(set(expected))
+
+
+@pytest.mark.parametrize(("last", "known"), [(0, []), (2, [1, 2]), (6, [1, 2, 3, 4, 8])])
+def test_no_time_left_keeps_what_is_known(last: int, known: list[int]) -> None:
+    found: list[float] = []
+
+    def measure(packing: Packing) -> float:
+        if len(found) == last:
+            raise OutOfTime
+        found.append(10.0 * packing.trials)
+        return found[-1]
+
+    late = speeds_of(ON_A_GPU, measure, through=ON_A_GPU[0])
+    assert [packing.trials for packing in late.speeds] == known
+    assert late.ended == "late"
 
 
 def test_best_of_each_counts() -> None:
     found = iter([50.0, 97.0, 80.0, 60.0])
-    assert speeds_of([TWO, ONE], lambda _: next(found)) == {ONE: 80.0, TWO: 97.0}
+    measured = speeds_of([TWO, ONE], lambda _: next(found), through=TWO)
+    assert measured.speeds == {ONE: 80.0, TWO: 97.0}
 
 
 def test_choice_is_said_in_a_line() -> None:
@@ -135,10 +175,11 @@ class FakePacers(Pacers):
     """Processes whose speed a test knows, by how many train at once."""
 
     speeds: dict[int, float | None]
+    """None: they do not fit; not there: there is no time for it."""
     started: int
 
-    def __init__(self, config: TrialConfig, data: str | None, number: int) -> None:
-        self.number = number
+    def __init__(self, config: TrialConfig, data: str | None) -> None:
+        self.asked: list[float] = []
 
     def __enter__(self) -> Pacers:
         type(self).started += 1
@@ -152,8 +193,13 @@ class FakePacers(Pacers):
     ) -> None:
         pass
 
-    def speed(self, trials: int, threads: int) -> float | None:
-        assert trials <= self.number
+    def speed(self, trials: int, threads: int, gpus: float = 0.0) -> float | None:
+        assert gpus in (0.0, 1 / trials)
+        if trials not in self.speeds:
+            self.trouble = "it took longer than 120 seconds"
+            raise OutOfTime
+        if self.speeds[trials] is None:
+            self.trouble = "a process that trains it ended: CUDA out of memory"
         return self.speeds[trials]
 
 
@@ -202,6 +248,7 @@ def state_of(shares: Shares, *, cores: int) -> StudyState:
 LONG = 1000
 """Trials of a study that is worth a measurement."""
 MEASURED = Shares(concurrent=1, cpus=2, gpus=0.0, machines=1, measured=True)
+UNKNOWN = "whether another number is faster could not be measured"
 RULE = Shares(concurrent=2, cpus=1, gpus=0.0, machines=1)
 
 
@@ -255,37 +302,41 @@ def test_a_study_that_is_taken_up_keeps_its_threads() -> None:
     assert asked.start.started == 0
 
 
-def test_no_time_left_keeps_the_rule_and_nothing_else(cache: Path) -> None:
-    asked = Asked(pacing({1: 120.0, 2: None}))
+@pytest.mark.parametrize(
+    ("speeds", "why"),
+    [
+        ({1: 120.0}, "it took longer than 120 seconds"),
+        ({}, "it took longer than 120 seconds"),
+        ({1: 120.0, 2: None}, "a process that trains it ended: CUDA out of memory"),
+    ],
+)
+def test_without_a_speed_to_compare_with_the_rule_stays_and_says_why(
+    speeds: dict[int, float | None], why: str, cache: Path
+) -> None:
+    asked = Asked(pacing(speeds))
     assert asked.settle(plan_of(LONG)) == replace(RULE, measured=False)
+    assert asked.told == [f"2 trials at once, 1 core each ({UNKNOWN}: {why})."]
     assert not cache.exists()
 
 
-STAND_IN = """
-import json, sys
-sys.stdin.readline()
-print("ready", flush=True)
-for line in sys.stdin:
-    asked = json.loads(line)
-    if asked["threads"] == 7:
-        sys.exit(1)
-    share = 0.6 if asked["threads"] == 2 else 0.2
-    print(json.dumps({"images": 30, "seconds": 2.0, "gpu_share": share}), flush=True)
-"""
+def test_where_nothing_fits_a_gpu_it_is_told_and_not_kept(cache: Path) -> None:
+    asked = Asked(pacing({1: None}), cpus=12, gpus=1.0)
+    assert asked.settle(plan_of(LONG)) == Shares(concurrent=1, cpus=12, gpus=1.0, machines=1)
+    (line,) = asked.told
+    assert line.endswith(f"({UNKNOWN}: a process that trains it ended: CUDA out of memory).")
+    assert not cache.exists()
 
 
-def test_processes_train_side_by_side(tiny_config: TinyConfig) -> None:
-    command = (sys.executable, "-c", STAND_IN)
-    with Pacers(tiny_config(), None, 2, command=command) as running:
-        assert running.speed(1, 1) == 15.0
-        assert running.speed(2, 1) == 30.0
-        assert running.speed(1, 2) == 15.0
-        assert running.speed(2, 2) is None  # more than the memory of a GPU
-        assert running.speed(2, 7) is None  # dead
-        assert running.speed(2, 1) is None
+def test_eight_trials_share_a_gpu_where_each_step_pays(cache: Path) -> None:
+    asked = Asked(pacing({1: 100.0, 2: 150.0, 3: 180.0, 4: 190.0, 8: 260.0}), cpus=16, gpus=1.0)
+    shares = asked.settle(plan_of(LONG))
+    assert (shares.concurrent, shares.cpus, shares.gpus) == (8, 2, 1 / 8)
+    # Without time for eight the best of the others is taken, and measured again the next time.
+    late = Asked(pacing({1: 100.0, 2: 150.0, 3: 180.0, 4: 190.0}), cpus=17, gpus=1.0)
+    assert late.settle(plan_of(LONG)).concurrent == 4
+    assert len(list(cache.iterdir())) == 1
 
 
-def test_processes_that_take_too_long_are_ended(tiny_config: TinyConfig) -> None:
-    command = (sys.executable, "-c", "import time; time.sleep(60)")
-    with Pacers(tiny_config(), None, 2, command=command, most_seconds=0.3) as running:
-        assert running.speed(2, 1) is None
+def test_three_cores_are_measured_too() -> None:
+    asked = Asked(pacing({1: 100.0, 2: 90.0, 3: 80.0}), cpus=3)
+    assert asked.settle(plan_of(LONG)).concurrent == 1

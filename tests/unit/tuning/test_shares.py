@@ -102,7 +102,8 @@ def test_too_large_a_trial_is_one_sentence(settings: ResourceSettings, sentence:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "places"), [(0.33, 3), (0.34, 3), (1 / 3, 3), (0.255, 4), (0.5, 2)]
+    ("gpus", "places"),
+    [(0.33, 3), (0.34, 3), (1 / 3, 3), (0.255, 4), (0.5, 2), (0.12, 8), (0.13, 8), (1 / 8, 8)],
 )
 def test_as_many_as_a_share_says_fit_on_a_gpu(gpus: float, places: int) -> None:
     found = [machine(places, 1.0)]
