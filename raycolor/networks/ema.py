@@ -20,10 +20,10 @@ class MovingAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         # To walk through hundreds of modules at each step takes longer than the arithmetic.
-        self._parameters = list(self.network.parameters())
+        self._parameters: list[Tensor] = list(self.network.parameters())
         self._buffers = list(self.network.buffers())
         self._followed: nn.Module | None = None
-        self._their_parameters: list[nn.Parameter] = []
+        self._their_parameters: list[Tensor] = []
         self._their_buffers: list[Tensor] = []
 
     @torch.no_grad()
