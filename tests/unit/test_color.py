@@ -1,9 +1,21 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
+from kornia.color import lab_to_rgb, rgb_to_lab
 from skimage.color import rgb2lab
 
-from raycolor.color import AB_SCALE, L_SCALE, pixels_to_unit, rgb_to_unit, unit_to_rgb
+from raycolor import color
+from raycolor.color import (
+    AB_SCALE,
+    L_SCALE,
+    lab_by_channel,
+    pixels_to_unit,
+    rgb_by_channel,
+    rgb_to_unit,
+    unit_to_rgb,
+)
 from raycolor.errors import ColorRangeError
 
 
@@ -106,3 +118,40 @@ def test_generated_pixels_have_finite_gradients_at_every_end(dtype: torch.dtype)
     assert pixels.grad.isfinite().all()
     inside = (pixels.abs() < 1).all(dim=1)
     assert (pixels.grad.abs().sum(dim=1)[inside] > 0).any()
+
+
+def test_a_gpus_conversion_is_kornias_but_for_the_last_digits(colors: torch.Tensor) -> None:
+    rgb = (colors.float() / 255.0).requires_grad_()
+    ours, theirs = lab_by_channel(rgb), rgb_to_lab(rgb)
+    assert (ours - theirs).abs().max() < 1e-4
+    grads = [torch.autograd.grad(lab.square().mean(), rgb)[0] for lab in (ours, theirs)]
+    assert torch.isfinite(grads[0]).all()
+    torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-7)
+    # Colours that sRGB lacks are clipped alike.
+    lab = theirs.detach() * torch.tensor([1.0, 1.4, 1.4]).reshape(1, 3, 1, 1)
+    assert (rgb_by_channel(lab) - lab_to_rgb(lab)).abs().max() < 1e-5
+    back = (rgb_by_channel(ours.detach()) * 255).round().to(torch.uint8)
+    assert torch.equal(back, colors)
+
+
+def test_only_a_cpu_leaves_it_to_kornia(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        pytest.fail("kornia was asked")
+
+    monkeypatch.setattr(color, "rgb_to_lab", refuse)
+    monkeypatch.setattr(color, "lab_to_rgb", refuse)
+    # A device without memory, on which operations give shapes only.
+    rgb_u8 = torch.zeros(1, 3, 4, 4, dtype=torch.uint8, device="meta")
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
+    l_unit, ab_unit = rgb_to_unit(rgb_u8)
+    assert unit_to_rgb(l_unit, ab_unit).shape == rgb_u8.shape
+    assert pixels_to_unit(torch.zeros(1, 3, 4, 4, device="meta"))[1].shape == (1, 2, 4, 4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_is_as_exact(colors: torch.Tensor) -> None:
+    found, expected = rgb_to_unit(colors.cuda()), rgb_to_unit(colors)
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine.cpu(), theirs, rtol=0, atol=2e-6)
+    assert torch.equal(unit_to_rgb(*found).cpu(), colors)

@@ -65,3 +65,19 @@ def test_first_weights_are_soon_forgotten(step: int) -> None:
     average.update(network, step)
     assert isinstance(average.network, nn.Linear)
     assert average.network.weight.item() == pytest.approx(9 / (10 + step))
+
+
+def test_follows_weights_that_are_loaded_and_another_network() -> None:
+    torch.manual_seed(1)
+    first, second = (nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)) for _ in range(2))
+    average = MovingAverage(first, 0.5)
+    average.update(first, 100)
+    first.load_state_dict({name: value + 1 for name, value in second.state_dict().items()})
+    for network in (first, second):
+        before = {name: value.clone() for name, value in average.network.state_dict().items()}
+        average.update(network, 100)
+        for name, value in network.named_parameters():
+            mean = torch.lerp(before[name], value.detach(), 0.5)
+            assert torch.equal(average.network.state_dict()[name], mean)
+        for name, buffer in network.named_buffers():
+            assert torch.equal(average.network.state_dict()[name], buffer)

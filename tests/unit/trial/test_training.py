@@ -151,8 +151,13 @@ def test_determinism_is_as_configured(
     tiny_config: TinyConfig, prepared: PreparedData, exact: bool
 ) -> None:
     config = tiny_config({"determinism": "exact" if exact else "fast"})
-    next(train(config, prepared, device=CPU))
-    assert torch.are_deterministic_algorithms_enabled() is exact
+    with torch.backends.cudnn.flags(benchmark=exact, allow_tf32=False):
+        next(train(config, prepared, device=CPU))
+        assert torch.are_deterministic_algorithms_enabled() is exact
+        assert torch.backends.cudnn.benchmark is not exact
+        assert torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -1,0 +1,107 @@
+"""The training loop reads nothing back from the device, for which it would wait."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from raycolor.crops import nearest_to
+from raycolor.data import PreparedData
+from raycolor.run_folder import Progress
+from raycolor.steps import build_networks
+from raycolor.trial import _Run
+from tests.toy import TinyConfig
+
+CPU = torch.device("cpu")
+READING = (
+    *("item", "tolist", "numpy", "cpu", "nonzero"),
+    *("__bool__", "__float__", "__int__", "__index__", "__array__"),
+)
+"""Methods by which a tensor's values come to Python."""
+STAGES: Mapping[str, Mapping[str, Any]] = {
+    "pretraining and game": {"pretraining.images": 16},
+    "frozen encoder": {
+        "generator.backbone": "efficientnet_lite0",
+        "generator.decoder_width": 8,
+        "pretraining.images": 16,
+        "pretraining.frozen_images": 8,
+    },
+    "classes": {"losses.kind": "classification_gan"},
+    "rgb": {"generator.predicts": "rgb"},
+    "penalty": {"losses.adversarial": "wgan_gp", "discriminator.norm": "instance"},
+    "alone": {"losses.kind": "l1"},
+    "several steps": {"discriminator.steps": 2, "optimizers.generator.schedule": "cosine"},
+}
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note by which methods tensors are read while a test runs."""
+    found: list[str] = []
+
+    def watched(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def read(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+            found.append(name)
+            return real(tensor, *args, **kwargs)
+
+        return read
+
+    for name in READING:
+        monkeypatch.setattr(Tensor, name, watched(name, getattr(Tensor, name)))
+    return found
+
+
+def run_of(
+    tiny_config: TinyConfig, prepared: PreparedData, stage: str, device: torch.device
+) -> _Run:
+    config = tiny_config(STAGES[stage])
+    weights = torch.ones(313) if "classification" in config.losses.kind else None
+    networks = build_networks(config, device, None, weights)
+    source = nearest_to(device, prepared.pictures("train"))
+    return _Run(config, networks, Progress(), source, device)
+
+
+def take_steps(run: _Run, number: int = 3) -> None:
+    for _ in range(number):
+        run._step()
+        run.progress.images_seen += run.config.budget.batch_size
+
+
+@pytest.mark.usefixtures("_no_shape_checks")
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_step_reads_from_the_device(
+    tiny_config: TinyConfig, prepared: PreparedData, reads: list[str], stage: str
+) -> None:
+    run = run_of(tiny_config, prepared, stage, CPU)
+    take_steps(run, 1)  # what is prepared once, as the bins' centres, may wait
+    reads.clear()
+    take_steps(run)
+    assert reads == []
+
+
+@pytest.mark.usefixtures("_no_shape_checks")
+def test_a_bound_of_accuracy_is_what_it_waits_for(
+    tiny_config: TinyConfig, prepared: PreparedData, reads: list[str]
+) -> None:
+    run = run_of(tiny_config, prepared, "several steps", CPU)
+    run.config = tiny_config({"discriminator.steps": 2, "discriminator.enough_accuracy": 1.0})
+    reads.clear()
+    take_steps(run, 1)
+    assert reads == ["__bool__"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_gpu_is_never_waited_for(
+    tiny_config: TinyConfig, prepared: PreparedData, stage: str
+) -> None:
+    run = run_of(tiny_config, prepared, stage, torch.device("cuda"))
+    take_steps(run)  # what is prepared once may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        take_steps(run)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
