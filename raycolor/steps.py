@@ -107,9 +107,8 @@ def set_determinism(config: TrialConfig) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not exact
     # Said outright, lest the host's code or another torch choose: TF32, whose products have 10 bits
-    # after the point, in convolutions, where it is many times faster and the same bits come again,
-    # and not in matrix products, which are few here and among them a loss and the Fréchet distance.
-    # A CPU knows none of it.
+    # after the point, in convolutions, which are nearly all of a step and give the same bits again,
+    # and not in matrix products, which are few here, a loss among them. A CPU knows none of it.
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cuda.matmul.allow_tf32 = False
 

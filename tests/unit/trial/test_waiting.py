@@ -11,7 +11,7 @@ from raycolor.crops import nearest_to
 from raycolor.data import PreparedData
 from raycolor.run_folder import Progress
 from raycolor.steps import build_networks
-from raycolor.trial import _Run
+from raycolor.trial import Run
 from tests.toy import TinyConfig
 
 CPU = torch.device("cpu")
@@ -55,15 +55,15 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def run_of(
     tiny_config: TinyConfig, prepared: PreparedData, stage: str, device: torch.device
-) -> _Run:
+) -> Run:
     config = tiny_config(STAGES[stage])
     weights = torch.ones(313) if "classification" in config.losses.kind else None
     networks = build_networks(config, device, None, weights)
     source = nearest_to(device, prepared.pictures("train"))
-    return _Run(config, networks, Progress(), source, device)
+    return Run(config, networks, Progress(), source, device)
 
 
-def take_steps(run: _Run, number: int = 3) -> None:
+def take_steps(run: Run, number: int = 3) -> None:
     for _ in range(number):
         run._step()
         run.progress.images_seen += run.config.budget.batch_size
