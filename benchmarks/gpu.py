@@ -264,11 +264,9 @@ def estimated(
 
 def table(told: dict[str, Any]) -> str:
     """Write what counts as Markdown."""
-    lines = [
-        "| step | precision | kernels | compiled | batch | pretraining, images/s | adversarial "
-        + "| share of matrix rate | peak GiB | note |",
-        "| --- " * 10 + "|",
-    ]
+    head = ["step", "precision", "kernels", "compiled", "batch", "pretraining, images/s"]
+    head += ["adversarial", "share of matrix rate", "peak GiB", "note"]
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for row in told["results"]:
         cells = [row["backbone"], row["precision"], row["determinism"]]
         cells += ["yes" if row["compiled"] else "no", row["batch_size"]]

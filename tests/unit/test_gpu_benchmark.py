@@ -1,4 +1,4 @@
-"""The one command for a GPU runs small on a CPU, without Ray; what it estimates follows the plan."""
+"""The command for a GPU runs small on a CPU, without Ray; its estimate follows the plan."""
 
 import json
 import os
@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import gpu
 import gpu_hours
 import gpu_steps
 import traced
 
 from raycolor.study.forecast import expected_images
 
+ROOT = Path(__file__).parents[2]
 WITHOUT_RAY = (
     "import runpy, sys; sys.modules['ray'] = None; sys.path.insert(0, 'benchmarks'); "
     "runpy.run_path('benchmarks/gpu.py', run_name='__main__')"
@@ -58,11 +59,15 @@ def test_everything_is_measured_without_ray(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says so where there is no GPU")
-def test_without_a_gpu_it_says_so() -> None:
-    ended = run()
-    assert ended.returncode == 2
-    (line,) = ended.stderr.splitlines()
+def test_without_a_gpu_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: benchmarks/gpu.py measures a GPU")
 
 
