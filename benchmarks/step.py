@@ -1,7 +1,7 @@
 """Images a second of the training steps, alone or beside another code's.
 
     python benchmarks/step.py [--threads 2] [--seconds 3] [--out step.json] [--quick]
-    python benchmarks/step.py --reference ~/Deep-Learning [--rounds 3]
+    python benchmarks/step.py --reference ~/Deep-Learning [--rounds 3] [--determinism exact fast]
 
 Sizes, backbones and precisions are measured side by side in one run, round after round, so that a
 noisy machine disturbs all alike; the ratios are what counts.
@@ -9,22 +9,28 @@ noisy machine disturbs all alike; the ratios are what counts.
 With `--reference` the step of the baseline of pix2pix_256.yaml, 256 pixels and batches of 16, takes
 turns with that of the tutorial "Image Colorization with U-Net and GAN", which has the same
 networks. Its code is read from a checkout of github.com/moein-shariatnia/Deep-Learning and run as
-it is. Each round measures the rate of matrix products too, the floor of a step. Besides the clock
-there is the processor's time: with one thread it stays comparable where others use the same cores.
+it is. Each round measures the rate of matrix products too, the floor of a step; where a GPU's
+convolutions take TF32, so do they. Besides the clock there is the processor's time: with one thread
+it stays comparable where others use the same cores.
+
+Ours runs with the kernels that trials take: the same in every run (`exact`, their default), the
+fastest (`fast`), or both beside each other.
 
 The output is a table, and JSON with hardware and versions.
 """
 
 import argparse
+import os
 import statistics
 import sys
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from device import SIDE, as_convolutions, device_of_steps, takes_tf32, timed
 from reference import CheckoutError, reference_step
 from told import tell
 from torch.utils.flop_counter import FlopCounterMode
@@ -35,7 +41,13 @@ from raycolor.crops import training_batch
 from raycolor.data import PHOTOS, open_prepared
 from raycolor.environment import describe_environment
 from raycolor.spaces.file import find_space, load_space
-from raycolor.steps import Networks, adversarial_step, build_networks, pretraining_step
+from raycolor.steps import (
+    Networks,
+    adversarial_step,
+    build_networks,
+    pretraining_step,
+    set_determinism,
+)
 
 CASES = [
     {"data.size": size, "generator.backbone": backbone, "precision": precision}
@@ -53,36 +65,32 @@ SHARED = {
     "budget.images": 512,
 }
 REFERENCE = "tutorial, float32"
-OURS = {name: f"raycolor, {name}" for name in ("float32", "bfloat16")}
 PRODUCTS = {name: f"matrix products, {name}" for name in ("float32", "bfloat16")}
-SIDE = {"cpu": 2048, "cuda": 8192}
-"""Of the matrices that are multiplied."""
 
 
-def device_of_steps() -> torch.device:
-    """Where steps are measured."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def no_preparation() -> None:
+    """Leave torch as it is."""
 
 
-def waiting(work: Callable[[int], object]) -> Callable[[int], None]:
-    """Have `work` end when the device has done it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What takes turns with others."""
 
-    def run(call: int) -> None:
-        work(call)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+    run: Callable[[int], object]
+    """Takes the number of its call."""
+    prepare: Callable[[], None] = no_preparation
+    """Called before each block of calls."""
+    precision: str = "float32"
 
-    return run
+    def measure(self, seconds: float) -> tuple[float, float]:
+        """Return seconds of one call, by the clock and of the processor."""
+        self.prepare()
+        return timed(self.run, seconds)
 
 
-def speed(work: Callable[[int], None], images: int, seconds: float) -> float:
-    """Images a second of `work`, which takes the number of its call."""
-    work(0)  # the first call allocates
-    started, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - started < seconds:
-        calls += 1
-        work(calls)
-    return images * calls / (time.perf_counter() - started)
+def own_name(precision: str, determinism: str) -> str:
+    """Name a step of ours."""
+    return f"raycolor, {precision}" + ("" if determinism == "exact" else f", {determinism}")
 
 
 def measure(case: dict[str, int | str], seconds: float) -> dict[str, float]:
@@ -90,6 +98,7 @@ def measure(case: dict[str, int | str], seconds: float) -> dict[str, float]:
     config = TrialConfig.model_validate(nested({**SHARED, **case}))
     device = device_of_steps()
     pictures = open_prepared(PHOTOS).pictures("train")
+    set_determinism(config)
     networks = build_networks(config, device)
     batch = config.budget.batch_size
 
@@ -104,7 +113,11 @@ def measure(case: dict[str, int | str], seconds: float) -> dict[str, float]:
         "pretraining_step": lambda _: pretraining_step(networks, config, rgb_u8),
         "adversarial_step": lambda _: adversarial_step(networks, config, rgb_u8),
     }
-    return {name: speed(waiting(work), batch, seconds) for name, work in works.items()}
+    speeds = {}
+    for name, work in works.items():
+        work(0)  # the first call allocates
+        speeds[name] = batch / timed(work, seconds)[0]
+    return speeds
 
 
 def own_cases(rounds: int, seconds: float, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -121,10 +134,10 @@ def own_cases(rounds: int, seconds: float, cases: list[dict[str, Any]]) -> list[
     return results
 
 
-def pix2pix(precision: str, *, quick: bool) -> TrialConfig:
+def pix2pix(precision: str, determinism: str, *, quick: bool) -> TrialConfig:
     """Return the baseline of pix2pix_256.yaml; a quick one has narrow networks."""
     space = load_space(find_space("pix2pix_256"))
-    chosen = {**space.baseline, "precision": precision}
+    chosen = {**space.baseline, "precision": precision, "determinism": determinism}
     if quick:
         chosen |= {"generator.width": 4, "discriminator.width": 4}
     return space.config(chosen)
@@ -132,7 +145,7 @@ def pix2pix(precision: str, *, quick: bool) -> TrialConfig:
 
 def gigaflops_an_image(*, quick: bool) -> float:
     """Count the products and sums of the convolutions of one step, forwards and backwards."""
-    config = pix2pix("float32", quick=quick)
+    config = pix2pix("float32", "exact", quick=quick)
     networks = build_networks(config, torch.device("cpu"))
     rgb_u8 = torch.zeros(1, 3, config.data.size, config.data.size, dtype=torch.uint8)
     with FlopCounterMode(display=False) as counter:
@@ -141,25 +154,34 @@ def gigaflops_an_image(*, quick: bool) -> float:
     return total / 1e9
 
 
-def turns(path: Path, batch: int, *, quick: bool) -> dict[str, Callable[[int], object]]:
+def turns(path: Path, batch: int, determinisms: list[str], *, quick: bool) -> dict[str, Work]:
     """Return what takes turns: the tutorial's step, ours, and matrix products."""
     device = device_of_steps()
-    size = pix2pix("float32", quick=quick).data.size
+    size = pix2pix("float32", "exact", quick=quick).data.size
     generator = torch.Generator().manual_seed(0)
     rgb_u8 = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
     rgb_u8 = rgb_u8.to(device)
     theirs = reference_step(path)
     # Its data set converts colours outside the step; ours does it inside.
     unit = color.rgb_to_unit(rgb_u8)
-    works: dict[str, Callable[[int], object]] = {REFERENCE: lambda _: theirs(*unit)}
-    for name in OURS:
-        config = pix2pix(name, quick=quick)
-        networks = build_networks(config, device)
+    works = {REFERENCE: Work(run=lambda _: theirs(*unit), prepare=as_torch_is)}
+    for name, products in PRODUCTS.items():
+        for determinism in determinisms:
+            config = pix2pix(name, determinism, quick=quick)
+            works[own_name(name, determinism)] = Work(
+                run=partial(own_step, build_networks(config, device), config, rgb_u8),
+                prepare=partial(set_determinism, config),
+                precision=name,
+            )
         matrix = torch.randn(SIDE[device.type], SIDE[device.type], device=device)
-        matrix = matrix.to(getattr(torch, name))
-        works[OURS[name]] = partial(own_step, networks, config, rgb_u8)
-        works[PRODUCTS[name]] = partial(squared, matrix)
+        works[products] = Work(run=partial(squared, matrix.to(getattr(torch, name))))
     return works
+
+
+def as_torch_is() -> None:
+    """Let torch take the kernels that it takes where nobody says anything, as the tutorial."""
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = False
 
 
 def own_step(networks: Networks, config: TrialConfig, rgb_u8: torch.Tensor, _call: int) -> None:
@@ -168,31 +190,33 @@ def own_step(networks: Networks, config: TrialConfig, rgb_u8: torch.Tensor, _cal
 
 
 def squared(matrix: torch.Tensor, _call: int) -> torch.Tensor:
-    """Multiply a matrix with itself."""
-    return matrix @ matrix
+    """Multiply a matrix with itself, in float32 as exactly as a step's convolutions do."""
+    with as_convolutions():
+        return matrix @ matrix
 
 
-def beside_reference(path: Path, *, rounds: int, seconds: float, quick: bool) -> dict[str, Any]:
+def beside_reference(
+    path: Path, *, rounds: int, seconds: float, determinisms: list[str], quick: bool
+) -> dict[str, Any]:
     """Let the steps take turns and return medians, ratios and shares of the matrix rate."""
     batch = 2 if quick else 16
-    works = {name: waiting(work) for name, work in turns(path, batch, quick=quick).items()}
+    works = turns(path, batch, determinisms, quick=quick)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for number in range(rounds + 1):
         print(f"round {number} of {rounds}", file=sys.stderr)
         for name, work in works.items():
-            times = timed(work, 0.0 if number == 0 else seconds)
+            times = work.measure(0.0 if number == 0 else seconds)
             if number:  # the first round allocates
                 found[name].append(times)
     gigaflops = gigaflops_an_image(quick=quick)
     product = 2 * SIDE[device_of_steps().type] ** 3 / 1e9
     results = []
-    for name in (REFERENCE, *OURS.values()):
-        precision = "bfloat16" if name == OURS["bfloat16"] else "float32"
+    for name in (name for name in works if name not in PRODUCTS.values()):
         row: dict[str, Any] = {"step": name}
         for clock, label in enumerate(("seconds", "processor_seconds")):
             mine, theirs, best = (
                 [times[clock] for times in found[key]]
-                for key in (name, REFERENCE, PRODUCTS[precision])
+                for key in (name, REFERENCE, PRODUCTS[works[name].precision])
             )
             rates = zip(mine, best, strict=True)
             row[label] = round(statistics.median(mine), 3)
@@ -214,15 +238,6 @@ def beside_reference(path: Path, *, rounds: int, seconds: float, quick: bool) ->
     }
 
 
-def timed(work: Callable[[int], None], seconds: float) -> tuple[float, float]:
-    """Return seconds of one call, by the clock and of the processor."""
-    clock, processor, calls = time.perf_counter(), time.process_time(), 0
-    while calls == 0 or time.perf_counter() - clock < seconds:
-        work(calls)
-        calls += 1
-    return (time.perf_counter() - clock) / calls, (time.process_time() - processor) / calls
-
-
 def table(results: list[dict[str, Any]]) -> str:
     """Write the results as Markdown."""
     rows = [{**row, **row.get("images_per_second", {})} for row in results]
@@ -241,26 +256,40 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="least, for each measurement")
     parser.add_argument("--reference", type=Path, help="checkout of the tutorial's repository")
+    parser.add_argument(
+        "--determinism", nargs="+", default=["exact"], choices=("exact", "fast"), help="kernels"
+    )
     parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
     parser.add_argument("--out", type=Path, help="JSON file; stdout if not given")
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
+    # CUDA's matrix library reads it once, when it starts; `exact` needs it, and `fast` gets it too.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     rounds, seconds = (1, 0.0) if flags.quick else (flags.rounds, flags.seconds)
     about: dict[str, Any]
     if flags.reference:
         try:
             about = beside_reference(
-                flags.reference, rounds=rounds, seconds=seconds, quick=flags.quick
+                flags.reference,
+                rounds=rounds,
+                seconds=seconds,
+                determinisms=flags.determinism,
+                quick=flags.quick,
             )
         except CheckoutError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from error
     else:
-        cases = CASES[:1] if flags.quick else CASES
+        cases = [
+            {**case, "determinism": determinism}
+            for case in (CASES[:1] if flags.quick else CASES)
+            for determinism in flags.determinism
+        ]
         about = {"shared": SHARED, "results": own_cases(rounds, seconds, cases)}
     found = {
         "environment": describe_environment(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "tf32": takes_tf32(),
         "threads": flags.threads,
         "rounds": rounds,
         "quick": flags.quick,

@@ -1,0 +1,314 @@
+"""Everything that is to be known of a GPU, by one command.
+
+    python benchmarks/gpu.py --out gpu.json [--compile] [--size 256] [--batches 4 16 32 64]
+                             [--rounds 3] [--without packing evaluation trace]
+
+- Images a second of the pretraining and of the adversarial step by batch, backbone, precision and
+  kernels, in interleaved rounds, with the share of the card's matrix rate measured between them,
+  and the peak of its memory. `--compile` adds compiled networks beside the plain ones.
+- Trials an hour of 1, 2, 4 and 8 processes side by side on the card.
+- A trace of some steps (`gpu.scratch.trace.json`; open it in Perfetto), and what costs most.
+- Seconds of an evaluation of the space file's `evaluation.images`.
+- From these the GPU hours of 64 trials of 100 epochs of 8,000 images under ASHA.
+
+What cannot be measured is a sentence in its place, and the rest goes on. It needs torch and no Ray.
+The output is a table, and JSON with card, driver and versions; what was measured before a kill is
+kept beside the JSON, and the same command goes on. `--quick` runs small, on a CPU too.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cases import SPACES, configuration
+from device import Limits, device_of_steps, takes_tf32
+from gpu_hours import Speeds, estimate, plan_of, trials_an_hour
+from gpu_steps import DETERMINISMS, PRECISIONS, Bench, Case, cases_of, measured
+from PIL import Image
+from told import Kept, tell
+from traced import traced
+
+from raycolor.config import TrialConfig
+from raycolor.data import PHOTOS, PreparedData, SplitName, open_prepared, write_prepared
+from raycolor.environment import available_cores, describe_environment
+from raycolor.errors import WeightsError
+from raycolor.evaluation import Evaluator
+from raycolor.metrics.weights import fetch
+from raycolor.steps import build_networks, set_determinism
+from raycolor.tuning.memory import release
+from raycolor.tuning.pacers import Pacers
+
+PARTS = ("packing", "evaluation", "trace")
+TRIALS, EPOCHS, PICTURES = 64, 100, 8000
+"""Of the study whose GPU hours are estimated."""
+MOST_SECONDS = 240.0
+"""Of the processes of one packing."""
+STEPS_OF_TRACE = 5
+
+
+def main() -> None:
+    """Measure all parts and write them down."""
+    flags = parsed()
+    if not torch.cuda.is_available() and not flags.quick:
+        print(
+            f"error: benchmarks/gpu.py measures a GPU, and torch {torch.__version__} finds none "
+            "here; run it on a machine with one, or with --quick to see that it works",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    # CUDA's matrix library reads it once, when it starts; `exact` needs it, and `fast` gets it too.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    kept = Kept(flags.out, sorted((name, str(value)) for name, value in vars(flags).items()))
+    with tempfile.TemporaryDirectory() as folder:
+        data = enlarged(Path(folder), flags)
+        # First, while this process holds nothing on the card.
+        packed = kept.measure("packing", lambda: packings(data, flags))
+        evaluations = kept.measure("evaluation", lambda: evaluation(data, flags))
+    found = kept.measure("steps and trace", lambda: steps(flags))
+    rows = [estimated(backbone, found, packed, evaluations) for backbone in flags.backbones]
+    told = {
+        "environment": describe_environment(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "tf32": takes_tf32(),
+        "quick": flags.quick,
+        "size": flags.size,
+        "rounds": flags.rounds,
+        "packing": packed,
+        "evaluation": evaluations,
+        **{name: value for name, value in found.items() if name != "cases"},
+        "estimates": rows,
+        "results": found["cases"],
+    }
+    tell(told, table(told), flags.out)
+    kept.close()
+
+
+def parsed() -> argparse.Namespace:
+    """Read the flags; a quick run has its own sizes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", type=int, default=256, help="pixels")
+    parser.add_argument("--batches", type=int, nargs="+", default=[4, 16, 32, 64])
+    parser.add_argument("--backbones", nargs="+", choices=tuple(SPACES), default=list(SPACES))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument(
+        "--determinisms", nargs="+", choices=DETERMINISMS, default=list(DETERMINISMS)
+    )
+    parser.add_argument("--compile", action="store_true", help="compiled networks too")
+    parser.add_argument("--packing", type=int, nargs="+", default=[1, 2, 4, 8], help="processes")
+    parser.add_argument("--without", nargs="+", choices=PARTS, default=[])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.5, help="about, for each measurement")
+    parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
+    parser.add_argument("--out", type=Path, help="JSON file; stdout if not given")
+    flags = parser.parse_args()
+    if flags.quick:
+        flags.size, flags.batches, flags.backbones = 32, [2], ["scratch"]
+        flags.packing, flags.rounds, flags.seconds = [1], 1, 0.0
+    return flags
+
+
+def own(backbone: str, flags: argparse.Namespace) -> TrialConfig:
+    """Return what a trial has by itself: `auto` for the precision, and the exact kernels."""
+    return configuration(backbone, size=flags.size, batch_size=usual(flags), quick=flags.quick)
+
+
+def usual(flags: argparse.Namespace) -> int:
+    """Return the batch for which there is one answer: that of the space files if it is measured."""
+    batches: list[int] = flags.batches
+    return 16 if 16 in batches else batches[0]
+
+
+def enlarged(folder: Path, flags: argparse.Namespace) -> PreparedData:
+    """Write a data set of the size: the built-in photographs, enlarged and repeated."""
+    pixels = open_prepared(PHOTOS).pictures("train").pixels
+    squares = [
+        np.asarray(Image.fromarray(one).resize((flags.size,) * 2, Image.Resampling.BICUBIC))
+        for one in pixels[: 8 if flags.quick else None]
+    ]
+    number = len(squares) if flags.quick else 1000
+    rows = [(f"{index}.jpg", squares[index % len(squares)]) for index in range(number)]
+    splits: dict[SplitName, list[tuple[str, np.ndarray]]]
+    splits = {"train": rows, "validation": rows, "test": rows[:1]}
+    return write_prepared(folder, splits, name="speed", source="enlarged")
+
+
+def packings(data: PreparedData, flags: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Measure so many processes on one card, by backbone; each packing starts its own."""
+    if "packing" in flags.without:
+        return {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for backbone in flags.backbones:
+        config = own(backbone, flags)
+        plan = plan_of(SPACES[backbone], trials=TRIALS, epochs=EPOCHS, pictures=PICTURES)
+        speeds: dict[int, list[float | None]] = {number: [] for number in flags.packing}
+        for _ in range(1 if flags.quick else 2):
+            for number, so_far in speeds.items():
+                threads = max(1, available_cores() // number)
+                path = str(data.path)
+                with Pacers(config, path, number, most_seconds=MOST_SECONDS) as running:
+                    so_far.append(running.speed(number, threads))
+        found[backbone] = []
+        for number, so_far in speeds.items():
+            row: dict[str, Any] = {"processes": number, "images_per_second": None, "failed": None}
+            known = [speed for speed in so_far if speed is not None]
+            if len(known) < len(so_far):
+                row["failed"] = "They do not fit into the GPU's memory together, or one ended."
+            else:
+                row["images_per_second"] = statistics.median(known)
+                row |= trials_an_hour(plan, row["images_per_second"])
+            found[backbone].append(row)
+    return found
+
+
+def evaluation(data: PreparedData, flags: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Measure one report's evaluation by backbone, the truth's features known."""
+    found: dict[str, dict[str, Any]] = {}
+    for backbone in [] if "evaluation" in flags.without else flags.backbones:
+        config, note = own(backbone, flags), None
+        try:
+            fetch(config.evaluation)
+        except WeightsError as error:
+            note = f"Features of efficientnet_lite0, a smaller network: {error}"
+            other = {"extractor": "efficientnet_lite0", "extractor_size": 128}
+            other |= {"extractor_weights": None}
+            changed = config.evaluation.model_copy(update=other)
+            config = config.model_copy(update={"evaluation": changed})
+        set_determinism(config)
+        device = device_of_steps()
+        evaluator = Evaluator(config, data, device=device)
+        generator = build_networks(config, device).generator.eval()
+        # The constructor has coloured everything gray, and so warmed up.
+        seconds = evaluator.evaluate(generator).seconds
+        images = len(evaluator.truth)
+        found[backbone] = {"images": images, "seconds": seconds, "note": note}
+        del evaluator, generator
+        release()
+    return found
+
+
+def steps(flags: argparse.Namespace) -> dict[str, Any]:
+    """Measure all cases, and trace the steps of a trial by itself."""
+    bench = Bench(flags.backbones, size=flags.size, quick=flags.quick)
+    limits = Limits(device_of_steps(), quick=flags.quick)
+    cases = cases_of(
+        flags.backbones,
+        flags.batches,
+        flags.precisions,
+        flags.determinisms,
+        compiled=flags.compile,
+    )
+    found = measured(bench, cases, limits, rounds=flags.rounds, seconds=flags.seconds)
+    found["traces"] = {}
+    for backbone in [] if "trace" in flags.without else flags.backbones:
+        case = Case(
+            backbone=backbone,
+            precision=flags.precisions[-1],
+            determinism=flags.determinisms[0],
+            batch_size=usual(flags),
+        )
+        step = bench.steps(case)["adversarial"]
+        step()
+        path = flags.out and flags.out.with_name(f"{flags.out.stem}.{backbone}.trace.json")
+        found["traces"][backbone] = traced(step, steps=STEPS_OF_TRACE, path=path)
+    return found
+
+
+def estimated(
+    backbone: str,
+    found: dict[str, Any],
+    packed: dict[str, list[dict[str, Any]]],
+    evaluations: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """Estimate GPU hours from the fastest case of a backbone with exact kernels, if there is one.
+
+    Args:
+        backbone: of all trials.
+        found: what `steps` returned.
+        packed: what `packings` returned.
+        evaluations: what `evaluation` returned.
+    """
+    plan = plan_of(SPACES[backbone], trials=TRIALS, epochs=EPOCHS, pictures=PICTURES)
+    own_cases = [
+        row for row in found["cases"] if row["backbone"] == backbone and row["failed"] is None
+    ]
+    own_cases = [row for row in own_cases if row["determinism"] == "exact"] or own_cases
+    # The batch is the study's to choose, not the card's: the space files' own, if it was measured.
+    own_cases = [row for row in own_cases if row["batch_size"] == 16] or own_cases
+    if not own_cases:
+        return {"backbone": backbone, "failed": "No step of it was measured."}
+    best = max(own_cases, key=lambda row: float(row["adversarial_images_per_second"]))
+    together = {
+        row["processes"]: row["images_per_second"]
+        for row in packed.get(backbone, [])
+        if row["failed"] is None
+    }
+    gain = max(together.values()) / together[1] if 1 in together else 1.0
+    speeds = Speeds(
+        pretraining=best["pretraining_images_per_second"],
+        adversarial=best["adversarial_images_per_second"],
+        evaluation_seconds=evaluations.get(backbone, {}).get("seconds"),
+        packing_gain=gain,
+    )
+    names = ("precision", "determinism", "batch_size", "compiled")
+    taken = {name: best[name] for name in names}
+    return {"backbone": backbone, "failed": None, **taken, **estimate(plan, speeds)}
+
+
+def table(told: dict[str, Any]) -> str:
+    """Write what counts as Markdown."""
+    head = ["step", "precision", "kernels", "compiled", "batch", "pretraining, images/s"]
+    head += ["adversarial", "share of matrix rate", "peak GiB", "note"]
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for row in told["results"]:
+        cells = [row["backbone"], row["precision"], row["determinism"]]
+        cells += ["yes" if row["compiled"] else "no", row["batch_size"]]
+        cells += [
+            number(row[f"{name}_images_per_second"]) for name in ("pretraining", "adversarial")
+        ]
+        cells += [number(row["adversarial_share"]), number(row["peak_gib"])]
+        note = row["failed"] or ""
+        if row["compile_seconds"] is not None:
+            note = f"compiled in {row['compile_seconds']:.0f} s. {note}".strip()
+        lines.append("| " + " | ".join(map(str, [*cells, note])) + " |")
+    for precision, rate in told["matrix_flop_per_second"].items():
+        lines.append(f"\nMatrix rate, {precision}: {rate / 1e12:.4g} TFLOP/s")
+    for backbone, rows in told["packing"].items():
+        for row in rows:
+            said = row["failed"] or (
+                f"{row['images_per_second']:.0f} images/s, "
+                f"{row['trials_per_hour_under_halving']:.3g} trials an hour"
+            )
+            lines.append(f"\nPacking, {backbone}, {row['processes']} at once: {said}")
+    for backbone, one in told["evaluation"].items():
+        said = f"{one['images']} images in {one['seconds']:.2f} s. {one['note'] or ''}".strip()
+        lines.append(f"\nEvaluation, {backbone}: {said}")
+    for backbone, trace in told["traces"].items():
+        costs = ", ".join(f"{c['name']} {c['share']:.0%}" for c in trace["operations"])
+        lines.append(f"\nDearest, {backbone}, by {trace['by']}: {costs}")
+    for row in told["estimates"]:
+        said = row["failed"] or (
+            f"{row['hours']:.3g} GPU hours ({row['hours_packed']:.3g} packed, "
+            f"{row['hours_without_halving']:.3g} without ASHA), "
+            f"confirmation {row['hours_confirming']:.3g} more"
+        )
+        lines.append(
+            f"\n{TRIALS} trials x {EPOCHS} epochs x {PICTURES:,}, {row['backbone']}: {said}"
+        )
+    return "\n".join(lines)
+
+
+def number(value: float | None) -> str:
+    """Write a number with three digits; nothing for None."""
+    return "" if value is None else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()
