@@ -32,9 +32,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from against_stock_tune import EVERY, recorded_curves, run
+from against_stock_tune import run
 from record_curves import CURVES, TABLE
 from replayed import Settings
+from replayed_curves import EVERY, recorded_curves
 from told import Kept, tell
 
 from raycolor.cache import VARIABLE

@@ -42,13 +42,13 @@ from raycolor.evaluation import Evaluator
 from raycolor.metrics.weights import fetch
 from raycolor.steps import build_networks, set_determinism
 from raycolor.tuning.memory import release
-from raycolor.tuning.pacers import Pacers
+from raycolor.tuning.pacers import OutOfTime, Pacers
 
 PARTS = ("packing", "evaluation", "trace")
 TRIALS, EPOCHS, PICTURES = 64, 100, 8000
 """Of the study whose GPU hours are estimated."""
 MOST_SECONDS = 240.0
-"""Of the processes of one packing."""
+"""Of the processes of all packings, in one round."""
 STEPS_OF_TRACE = 5
 
 
@@ -141,28 +141,35 @@ def enlarged(folder: Path, flags: argparse.Namespace) -> PreparedData:
 
 
 def packings(data: PreparedData, flags: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """Measure so many processes on one card, by backbone; each packing starts its own."""
+    """Measure so many processes on one card, by backbone; the fewest first."""
     if "packing" in flags.without:
         return {}
     found: dict[str, list[dict[str, Any]]] = {}
     for backbone in flags.backbones:
         config = own(backbone, flags)
         plan = plan_of(SPACES[backbone], trials=TRIALS, epochs=EPOCHS, pictures=PICTURES)
-        speeds: dict[int, list[float | None]] = {number: [] for number in flags.packing}
+        speeds: dict[int, list[float]] = {number: [] for number in sorted(flags.packing)}
+        failed: dict[int, str] = {}
         for _ in range(1 if flags.quick else 2):
-            for number, so_far in speeds.items():
-                threads = max(1, available_cores() // number)
-                path = str(data.path)
-                with Pacers(config, path, number, most_seconds=MOST_SECONDS) as running:
-                    so_far.append(running.speed(number, threads))
+            with Pacers(config, str(data.path), most_seconds=MOST_SECONDS) as running:
+                for number, so_far in speeds.items():
+                    gpus = 1 / number if torch.cuda.is_available() else 0.0
+                    try:
+                        speed = running.speed(number, max(1, available_cores() // number), gpus)
+                    except OutOfTime:
+                        failed[number] = f"not known after {MOST_SECONDS:.0f} s"
+                        continue
+                    if speed is None:
+                        failed[number] = running.trouble
+                    else:
+                        so_far.append(speed)
         found[backbone] = []
         for number, so_far in speeds.items():
             row: dict[str, Any] = {"processes": number, "images_per_second": None, "failed": None}
-            known = [speed for speed in so_far if speed is not None]
-            if len(known) < len(so_far):
-                row["failed"] = "They do not fit into the GPU's memory together, or one ended."
+            if number in failed:
+                row["failed"] = failed[number]
             else:
-                row["images_per_second"] = statistics.median(known)
+                row["images_per_second"] = statistics.median(so_far)
                 row |= trials_an_hour(plan, row["images_per_second"])
             found[backbone].append(row)
     return found

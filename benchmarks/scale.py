@@ -24,8 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from against_stock_tune import HERE, add_curves, chosen_curves, run
+from against_stock_tune import HERE, run
 from replayed import SETTINGS, Settings
+from replayed_curves import add_curves, chosen_curves
 from told import Kept, tell
 
 from raycolor.environment import describe_environment
