@@ -81,18 +81,15 @@ class Limits:
     """Measures what the device gives at best: products of large matrices, and copies."""
 
     def __init__(self, device: torch.device, *, quick: bool) -> None:
-        """Draw what is multiplied and copied.
+        """Measure nothing yet, and hold no memory.
 
         Args:
             device: that is measured.
             quick: take little of it.
         """
         self._side = QUICK_SIDE if quick else SIDE[device.type]
-        self._matrix = torch.randn(self._side, self._side, device=device)
-        self._half = self._matrix.to(torch.bfloat16)
-        copied = QUICK_COPIED if quick else COPIED[device.type]
-        self._source = torch.ones(copied // 4, device=device)
-        self._copy = torch.empty_like(self._source)
+        self._copied = QUICK_COPIED if quick else COPIED[device.type]
+        self._device = device
 
     def flop_per_second(self, precision: str, seconds: float) -> float:
         """Return products and sums a second of square matrices.
@@ -101,11 +98,14 @@ class Limits:
             precision: `float32`, in which a GPU takes TF32 if convolutions do, or `bfloat16`.
             seconds: about how long it is measured.
         """
-        matrix = self._half if precision == "bfloat16" else self._matrix
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        matrix = torch.randn(self._side, self._side, device=self._device).to(dtype)
         with as_convolutions():
             return 2.0 * self._side**3 / timed(lambda _: matrix @ matrix, seconds)[0]
 
     def bytes_per_second(self, seconds: float) -> float:
         """Return bytes a second, read and written alike."""
-        one, _ = timed(lambda _: self._copy.copy_(self._source), seconds)
-        return 2.0 * self._source.nbytes / one
+        source = torch.ones(self._copied // 4, device=self._device)
+        copy = torch.empty_like(source)
+        one, _ = timed(lambda _: copy.copy_(source), seconds)
+        return 2.0 * source.nbytes / one

@@ -12,8 +12,8 @@
 - From these the GPU hours of 64 trials of 100 epochs of 8,000 images under ASHA.
 
 What cannot be measured is a sentence in its place, and the rest goes on. It needs torch and no Ray.
-The output is a table, and JSON with card, driver and versions; what was measured before a kill is
-kept beside the JSON, and the same command goes on. `--quick` runs small, on a CPU too.
+The output is a table, and JSON with card, driver and versions; parts that were measured before a
+kill are kept beside the JSON, and the same command goes on. `--quick` runs small, on a CPU too.
 """
 
 import argparse
@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from cases import SPACES, configuration
 from device import Limits, device_of_steps, takes_tf32
-from gpu_hours import Speeds, estimate, plan_of, trials_an_hour
-from gpu_steps import DETERMINISMS, PRECISIONS, Bench, Case, cases_of, measured
+from gpu_hours import Speeds, estimate, plan_of
+from gpu_steps import DETERMINISMS, PRECISIONS, Bench, Case, cases_of, measured, sentence
 from PIL import Image
 from told import Kept, tell
 from traced import traced
@@ -70,7 +70,8 @@ def main() -> None:
         # First, while this process holds nothing on the card.
         packed = kept.measure("packing", lambda: packings(data, flags))
         evaluations = kept.measure("evaluation", lambda: evaluation(data, flags))
-    found = kept.measure("steps and trace", lambda: steps(flags))
+    found = kept.measure("steps", lambda: steps(flags))
+    traces = kept.measure("traces", lambda: traces_of(flags))
     rows = [estimated(backbone, found, packed, evaluations) for backbone in flags.backbones]
     told = {
         "environment": describe_environment(),
@@ -84,6 +85,7 @@ def main() -> None:
         "packing": packed,
         "evaluation": evaluations,
         **{name: value for name, value in found.items() if name != "cases"},
+        "traces": traces,
         "estimates": rows,
         "results": found["cases"],
     }
@@ -127,14 +129,22 @@ def usual(flags: argparse.Namespace) -> int:
 
 
 def enlarged(folder: Path, flags: argparse.Namespace) -> PreparedData:
-    """Write a data set of the size: the built-in photographs, enlarged and repeated."""
+    """Write a data set of the size: the built-in photographs, enlarged and repeated with noise.
+
+    Pictures that are alike would have a Fréchet distance of their own cost.
+    """
     pixels = open_prepared(PHOTOS).pictures("train").pixels
     squares = [
         np.asarray(Image.fromarray(one).resize((flags.size,) * 2, Image.Resampling.BICUBIC))
         for one in pixels[: 8 if flags.quick else None]
     ]
     number = len(squares) if flags.quick else 1000
-    rows = [(f"{index}.jpg", squares[index % len(squares)]) for index in range(number)]
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(number):
+        square = squares[index % len(squares)]
+        noisy = square + rng.integers(-8, 9, square.shape)
+        rows.append((f"{index}.jpg", noisy.clip(0, 255).astype(np.uint8)))
     splits: dict[SplitName, list[tuple[str, np.ndarray]]]
     splits = {"train": rows, "validation": rows, "test": rows[:1]}
     return write_prepared(folder, splits, name="speed", source="enlarged")
@@ -147,7 +157,6 @@ def packings(data: PreparedData, flags: argparse.Namespace) -> dict[str, list[di
     found: dict[str, list[dict[str, Any]]] = {}
     for backbone in flags.backbones:
         config = own(backbone, flags)
-        plan = plan_of(SPACES[backbone], trials=TRIALS, epochs=EPOCHS, pictures=PICTURES)
         speeds: dict[int, list[float]] = {number: [] for number in sorted(flags.packing)}
         failed: dict[int, str] = {}
         for _ in range(1 if flags.quick else 2):
@@ -157,7 +166,8 @@ def packings(data: PreparedData, flags: argparse.Namespace) -> dict[str, list[di
                     try:
                         speed = running.speed(number, max(1, available_cores() // number), gpus)
                     except OutOfTime:
-                        failed[number] = f"not known after {MOST_SECONDS:.0f} s"
+                        if not so_far:
+                            failed[number] = f"not known after {MOST_SECONDS:.0f} s"
                         continue
                     if speed is None:
                         failed[number] = running.trouble
@@ -170,7 +180,6 @@ def packings(data: PreparedData, flags: argparse.Namespace) -> dict[str, list[di
                 row["failed"] = failed[number]
             else:
                 row["images_per_second"] = statistics.median(so_far)
-                row |= trials_an_hour(plan, row["images_per_second"])
             found[backbone].append(row)
     return found
 
@@ -188,21 +197,28 @@ def evaluation(data: PreparedData, flags: argparse.Namespace) -> dict[str, dict[
             other |= {"extractor_weights": None}
             changed = config.evaluation.model_copy(update=other)
             config = config.model_copy(update={"evaluation": changed})
-        set_determinism(config)
-        device = device_of_steps()
-        evaluator = Evaluator(config, data, device=device)
-        generator = build_networks(config, device).generator.eval()
-        # The constructor has coloured everything gray, and so warmed up.
-        seconds = evaluator.evaluate(generator).seconds
-        images = len(evaluator.truth)
+        try:
+            images, seconds = scored(config, data)
+        except RuntimeError as error:
+            images, seconds, note = 0, None, sentence(error, compiled=False)
         found[backbone] = {"images": images, "seconds": seconds, "note": note}
-        del evaluator, generator
         release()
     return found
 
 
+def scored(config: TrialConfig, data: PreparedData) -> tuple[int, float]:
+    """Return how many pictures a report colours and scores, and the seconds of doing so."""
+    set_determinism(config)
+    device = device_of_steps()
+    evaluator = Evaluator(config, data, device=device)
+    generator = build_networks(config, device).generator.eval()
+    # A generator's first pass chooses and loads its kernels.
+    evaluator.evaluate(generator)
+    return len(evaluator.truth), evaluator.evaluate(generator).seconds
+
+
 def steps(flags: argparse.Namespace) -> dict[str, Any]:
-    """Measure all cases, and trace the steps of a trial by itself."""
+    """Measure all cases."""
     bench = Bench(flags.backbones, size=flags.size, quick=flags.quick)
     limits = Limits(device_of_steps(), quick=flags.quick)
     cases = cases_of(
@@ -212,8 +228,12 @@ def steps(flags: argparse.Namespace) -> dict[str, Any]:
         flags.determinisms,
         compiled=flags.compile,
     )
-    found = measured(bench, cases, limits, rounds=flags.rounds, seconds=flags.seconds)
-    found["traces"] = {}
+    return measured(bench, cases, limits, rounds=flags.rounds, seconds=flags.seconds)
+
+
+def traces_of(flags: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Trace the steps of a trial by itself, by backbone."""
+    found: dict[str, dict[str, Any]] = {}
     for backbone in [] if "trace" in flags.without else flags.backbones:
         case = Case(
             backbone=backbone,
@@ -221,10 +241,15 @@ def steps(flags: argparse.Namespace) -> dict[str, Any]:
             determinism=flags.determinisms[0],
             batch_size=usual(flags),
         )
-        step = bench.steps(case)["adversarial"]
-        step()
         path = flags.out and flags.out.with_name(f"{flags.out.stem}.{backbone}.trace.json")
-        found["traces"][backbone] = traced(step, steps=STEPS_OF_TRACE, path=path)
+        try:
+            bench = Bench([backbone], size=flags.size, quick=flags.quick)
+            step = bench.steps(case)["adversarial"]
+            step()
+            found[backbone] = traced(step, steps=STEPS_OF_TRACE, path=path)
+        except RuntimeError as error:
+            found[backbone] = {"failed": sentence(error, compiled=False)}
+        release()
     return found
 
 
@@ -244,7 +269,10 @@ def estimated(
     """
     plan = plan_of(SPACES[backbone], trials=TRIALS, epochs=EPOCHS, pictures=PICTURES)
     own_cases = [
-        row for row in found["cases"] if row["backbone"] == backbone and row["failed"] is None
+        row
+        for row in found["cases"]
+        # Trials never have compiled networks.
+        if row["backbone"] == backbone and row["failed"] is None and not row["compiled"]
     ]
     own_cases = [row for row in own_cases if row["determinism"] == "exact"] or own_cases
     # The batch is the study's to choose, not the card's: the space files' own, if it was measured.
@@ -264,9 +292,20 @@ def estimated(
         evaluation_seconds=evaluations.get(backbone, {}).get("seconds"),
         packing_gain=gain,
     )
-    names = ("precision", "determinism", "batch_size", "compiled")
-    taken = {name: best[name] for name in names}
-    return {"backbone": backbone, "failed": None, **taken, **estimate(plan, speeds)}
+    taken = {name: best[name] for name in ("precision", "determinism", "batch_size")}
+    hours = estimate(plan, speeds)
+    by_packing = {
+        str(processes): TRIALS / hours["hours"] * images / together[1]
+        for processes, images in together.items()
+        if 1 in together
+    }
+    return {
+        "backbone": backbone,
+        "failed": None,
+        **taken,
+        **hours,
+        "trials_per_hour": by_packing,
+    }
 
 
 def table(told: dict[str, Any]) -> str:
@@ -287,17 +326,22 @@ def table(told: dict[str, Any]) -> str:
         lines.append("| " + " | ".join(map(str, [*cells, note])) + " |")
     for precision, rate in told["matrix_flop_per_second"].items():
         lines.append(f"\nMatrix rate, {precision}: {rate / 1e12:.4g} TFLOP/s")
+    rates = {row["backbone"]: row.get("trials_per_hour", {}) for row in told["estimates"]}
     for backbone, rows in told["packing"].items():
         for row in rows:
-            said = row["failed"] or (
-                f"{row['images_per_second']:.0f} images/s, "
-                f"{row['trials_per_hour_under_halving']:.3g} trials an hour"
-            )
+            an_hour = rates.get(backbone, {}).get(str(row["processes"]))
+            said = row["failed"] or f"{row['images_per_second']:.0f} images/s"
+            said += "" if an_hour is None else f", {an_hour:.3g} trials an hour under halving"
             lines.append(f"\nPacking, {backbone}, {row['processes']} at once: {said}")
     for backbone, one in told["evaluation"].items():
-        said = f"{one['images']} images in {one['seconds']:.2f} s. {one['note'] or ''}".strip()
+        said = one["note"] or ""
+        if one["seconds"] is not None:
+            said = f"{one['images']} images in {one['seconds']:.2f} s. {said}".strip()
         lines.append(f"\nEvaluation, {backbone}: {said}")
     for backbone, trace in told["traces"].items():
+        if "failed" in trace:
+            lines.append(f"\nDearest, {backbone}: {trace['failed']}")
+            continue
         costs = ", ".join(f"{c['name']} {c['share']:.0%}" for c in trace["operations"])
         lines.append(f"\nDearest, {backbone}, by {trace['by']}: {costs}")
     for row in told["estimates"]:

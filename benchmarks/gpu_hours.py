@@ -26,7 +26,7 @@ class Speeds:
 
 
 def plan_of(space: str, *, trials: int, epochs: int, pictures: int) -> Plan:
-    """Plan the study of a space file with another length; it reports and compares by epochs.
+    """Plan the study of a space file with another length; it reports by epochs, its rungs stay.
 
     Args:
         space: its name.
@@ -110,21 +110,6 @@ def estimate(plan: Plan, speeds: Speeds) -> dict[str, float]:
         "hours_packed": spent / speeds.packing_gain,
         "hours_confirming": plan.confirming_cost() / whole * complete,
         "hours_without_halving": plan.trials * complete,
-    }
-
-
-def trials_an_hour(plan: Plan, images_per_second: float) -> dict[str, float]:
-    """Tell how many trials a card finishes in an hour, from the images a second of all together.
-
-    Args:
-        plan: of the study.
-        images_per_second: of all trials that share the card.
-    """
-    pretraining = plan.pretraining_of(plan.space.baseline)
-    images = images_per_second * SECONDS
-    return {
-        "whole_trials_per_hour": images / plan.base.budget.images,
-        "trials_per_hour_under_halving": images / sum(expected_stages(plan, pretraining)),
     }
 
 

@@ -123,12 +123,11 @@ class Bench:
         return None
 
     def _measure(self, case: Case, found: Found, seconds: float) -> None:
-        others = sum(
-            held_bytes(networks)
-            for backbone, networks in self._networks.items()
-            if backbone != case.backbone
-        )
+        others = 0
         if torch.cuda.is_available():
+            # Whatever else lies there, other backbones' networks above all.
+            own = held_bytes(self._networks[case.backbone])
+            others = torch.cuda.memory_allocated() - own
             torch.cuda.reset_peak_memory_stats()
         first = not found.seconds["adversarial"]
         began = 0.0

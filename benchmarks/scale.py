@@ -158,7 +158,8 @@ def main() -> None:
     sizes, trials = ([60], 0) if flags.quick else (flags.alone, flags.trials)
     settings = study(*chosen_curves(parser, flags))
     started = time.monotonic()
-    kept = Kept(flags.out, (trials, len(settings.curves), settings.every))
+    curves = "analytic" if flags.analytic else flags.curves.name
+    kept = Kept(flags.out, (trials, curves))
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in DRIVERS if trials}
     for number in range(flags.rounds if trials else 0):
         for name in DRIVERS if number % 2 == 0 else reversed(DRIVERS):
@@ -178,7 +179,7 @@ def main() -> None:
     ]
     results = {
         "environment": describe_environment(),
-        "curves": "analytic" if flags.analytic else flags.curves.name,
+        "curves": curves,
         "rounds": rounds,
         "medians": medians,
         "failures": failures,

@@ -254,7 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0, help="least, for each measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="about, for each measurement")
     parser.add_argument("--reference", type=Path, help="checkout of the tutorial's repository")
     parser.add_argument(
         "--determinism", nargs="+", default=["exact"], choices=("exact", "fast"), help="kernels"

@@ -76,9 +76,9 @@ class _Pace:
         """Take no more of the GPU's memory than a trial that has a share of it.
 
         Args:
-            gpus: the share; without a GPU nothing changes.
+            gpus: the share; 0 changes nothing, as no GPU does.
         """
-        if self._device.type != "cuda":
+        if self._device.type != "cuda" or not gpus:
             return
         torch.cuda.set_per_process_memory_fraction(min(1.0, gpus))
         # The last one must not be held while the next one is asked for.

@@ -16,8 +16,9 @@ from torch import Tensor
 MANY = 256
 """Pictures from which on the eigenvalues of a Gram matrix are so much faster than singular values
 that it matters."""
-MOST_ERROR = 1e-9
-"""Of a sum of singular values, relative: an estimate above it falls back to the decomposition."""
+MOST_ERROR = 1e-8
+"""Of a sum of singular values, relative: an estimate above it falls back to the decomposition. The
+estimate is careful: for a thousand photographs the error itself was a thousandth of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,8 @@ def frechet_distance(x: FeatureStatistics, y: FeatureStatistics) -> float:
         y: of the other; one that is compared with several sets comes here, since its root is kept.
 
     Returns:
-        The distance; 0 for equal sets, never negative but for rounding (about 1e-10).
+        The distance; 0 for equal sets, never negative but for rounding, far below 1e-8 of the
+        spread.
     """
     shift = (x.mean - y.mean).square().sum()
     spread = x.centered.square().sum() + y.centered.square().sum()
@@ -95,9 +97,9 @@ def frechet_distance(x: FeatureStatistics, y: FeatureStatistics) -> float:
 def nuclear_norm(product: Float[Tensor, "n m"]) -> float:
     """Sum the singular values of a product X Y^T of centered features.
 
-    From `MANY` pictures on they are taken as roots of the eigenvalues of its Gram matrix K, in a
-    third of the time. A root loses half the digits where an eigenvalue is next to nothing, and one
-    of them is exactly nothing: the vector of ones is in K's kernel, since the features are
+    From `MANY` pictures on they are taken as roots of the eigenvalues of its Gram matrix K, in
+    about half the time. A root loses half the digits where an eigenvalue is next to nothing, and
+    one of them is exactly nothing: the vector of ones is in K's kernel, since the features are
     centered. So that vector gets an eigenvalue that is known, K's mean one, and gives it back.
     Pictures that are alike leave more such values; where those could be seen in the sum, the
     singular values themselves are computed.

@@ -65,8 +65,12 @@ def use(folder: Path) -> None:
     held = _used.get(path)
     if held is None or not _is_same(held, path):
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        # Whoever holds it alone moves a folder away, which takes a moment.
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            # Whoever holds it alone moves a folder away, which takes a moment.
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        except OSError:
+            os.close(lock)
+            raise
         if held is not None:
             os.close(held)
         _used[path] = lock

@@ -1,11 +1,13 @@
 """Processes that train side by side for a while, to see how trials would share this machine."""
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -17,7 +19,8 @@ MOST_SECONDS = 120.0
 STEP_SECONDS = 3.0
 """Of each measurement, or a single step."""
 FULL = 0.9
-"""Part of a GPU's memory that trials may take together."""
+"""Part of a GPU's memory that trials may take together, and more of them of what is free of the
+machine's."""
 LONGEST = 200
 """Characters of what a process said last."""
 
@@ -114,13 +117,16 @@ class Pacers:
         speed = self._speed(trials, {"threads": threads, "seconds": STEP_SECONDS, "gpus": gpus})
         if speed is None:
             if self._over:
-                self.trouble = f"it took longer than {self._seconds:.0f} seconds"
-                raise OutOfTime
+                raise self._out_of_time()
             self._end(self._running[self._fitting :])
         return speed
 
     def _speed(self, trials: int, asked: dict[str, Any]) -> float | None:
-        missing = [self._begin() for _ in range(trials - len(self._running))]
+        number = trials - len(self._running)
+        if not asked["gpus"] and self._running and number * self._largest() > FULL * _free_bytes():
+            self.trouble = f"{trials} of them would fill this machine's memory"
+            return None
+        missing = [self._begin() for _ in range(number)]
         if self._ask(missing, self._first) is None:
             return None
         answers = self._ask(self._running[:trials], asked)
@@ -139,7 +145,7 @@ class Pacers:
         with self._starting:
             # Nobody would end it any more.
             if self._over:
-                raise OutOfTime
+                raise self._out_of_time()
             errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  # outlives this
             process = subprocess.Popen(
                 self._command,
@@ -172,13 +178,43 @@ class Pacers:
         self._end(gone)
         return None
 
+    def _largest(self) -> int:
+        """Return the bytes of memory that one of them has needed at most; 0 if nobody knows."""
+        found = (
+            _kibibytes(Path("/proc", str(pacer.process.pid), "status"), "VmHWM")
+            for pacer in self._running
+        )
+        return max((each or 0 for each in found), default=0) * 1024
+
     def _end(self, some: list[_Pacer]) -> None:
         for pacer in some:
             self._running.remove(pacer)
             pacer.end()
+
+    def _out_of_time(self) -> OutOfTime:
+        self.trouble = f"it took longer than {self._seconds:.0f} seconds"
+        return OutOfTime()
 
     def _kill(self) -> None:
         with self._starting:
             self._over = True
             for pacer in list(self._running):
                 pacer.process.kill()
+
+
+def _free_bytes() -> float:
+    """Return how much of this machine's memory more processes could take; endless if nobody knows.
+
+    What Linux tells; elsewhere the measurement goes on without it.
+    """
+    found = _kibibytes(Path("/proc/meminfo"), "MemAvailable")
+    return math.inf if found is None else 1024.0 * found
+
+
+def _kibibytes(path: Path, name: str) -> int | None:
+    """Read one line of a file of Linux's kernel; None where there is none."""
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), None)

@@ -27,9 +27,11 @@ LEAST_GAIN = 1.10
 """Times the speed of the rule, below which the rule is kept."""
 LEAST_WORK = 500_000
 """Images of 64 pixels of a whole study, below which nothing is measured: over an hour on a laptop,
-against the half of a minute that measuring takes there."""
+against a minute or two that measuring takes at most."""
 ROUNDS = 2
 """Of measurements."""
+METHOD = 2
+"""Raised when packings are measured in another way, so that no kept one is used."""
 ON_GPU = (1, 2, 3, 4, 8)
 """Trials of one GPU, one for each share of it that there is."""
 ON_CPU = (1, 2, 4, 8)
@@ -117,11 +119,11 @@ def settle(
         gpus = max(1, int(machine.gpus))
         with start(plan.base, plan.data) as running:
             # One of several GPUs stands for all.
-            found = speeds_of(
-                tried,
-                lambda packing: running.speed(packing.trials // gpus, packing.cpus, packing.gpus),
-                through=by_rule,
-            )
+            def measure(packing: Packing) -> float | None:
+                speed = running.speed(packing.trials // gpus, packing.cpus, packing.gpus)
+                return None if speed is None else gpus * speed
+
+            found = speeds_of(tried, measure, through=by_rule)
             return replace(found, trouble=running.trouble)
 
     found = known_speeds(plan.base, tried, measuring)
@@ -242,7 +244,12 @@ def known_speeds(
         tried: the packings.
         measuring: measures their speeds.
     """
-    about = {"shape": shape_of(config), "machine": _machine(), "tried": [asdict(p) for p in tried]}
+    about = {
+        "method": METHOD,
+        "shape": shape_of(config),
+        "machine": _machine(),
+        "tried": [asdict(p) for p in tried],
+    }
     name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "packing" / f"{name}.json"
     if (kept := _read(path, about)) is not None:
@@ -264,6 +271,7 @@ def shape_of(config: TrialConfig) -> dict[str, Any]:
     return {
         **{name: tree[name] for name in ("generator", "discriminator", "precision", "determinism")},
         "losses": losses,
+        "pretraining_only": config.pretraining.images >= config.budget.images,
         "size": tree["data"]["size"],
         "batch_size": tree["budget"]["batch_size"],
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = """
@@ -88,7 +89,7 @@ def test_step(tmp_path: Path) -> None:
     found = results("step.py", tmp_path / "step.json", "--determinism", "fast")
     (case,) = found["results"]
     assert case["determinism"] == "fast"
-    assert found["tf32"] in (False, True)
+    assert found["tf32"] <= torch.cuda.is_available()
     assert set(case["images_per_second"]) == {"input", "pretraining_step", "adversarial_step"}
     assert min(case["images_per_second"].values()) > 0
 

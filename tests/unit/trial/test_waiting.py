@@ -1,11 +1,12 @@
 """The training loop reads nothing back from the device, for which it would wait."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from raycolor.crops import nearest_to
 from raycolor.data import PreparedData
@@ -15,11 +16,10 @@ from raycolor.trial import Run
 from tests.toy import TinyConfig
 
 CPU = torch.device("cpu")
-READING = (
-    *("item", "tolist", "numpy", "cpu", "nonzero"),
-    *("__bool__", "__float__", "__int__", "__index__", "__array__"),
-)
-"""Methods by which a tensor's values come to Python."""
+METHODS = ("tolist", "numpy", "cpu", "__array__")
+"""By which a whole tensor comes to Python."""
+OPERATORS = ("_local_scalar_dense", "equal", "nonzero", "masked_select", "_unique2", "is_nonzero")
+"""Of torch, whose results are numbers of Python or have a shape that depends on values."""
 STAGES: Mapping[str, Mapping[str, Any]] = {
     "pretraining and game": {"pretraining.images": 16},
     "frozen encoder": {
@@ -36,9 +36,26 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+class Watched(TorchDispatchMode):
+    """Notes operators for which a GPU is waited for."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.found = found
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        masked = name == "index" and any(
+            mask is not None and mask.dtype == torch.bool for mask in args[1]
+        )
+        if name in OPERATORS or masked:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note by which methods tensors are read while a test runs."""
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Note how tensors are read while a test runs."""
     found: list[str] = []
 
     def watched(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,9 +65,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return read
 
-    for name in READING:
+    for name in METHODS:
         monkeypatch.setattr(Tensor, name, watched(name, getattr(Tensor, name)))
-    return found
+    with Watched(found):
+        yield found
 
 
 def run_of(
@@ -64,9 +82,9 @@ def run_of(
 
 
 def take_steps(run: Run, number: int = 3) -> None:
+    sums: dict[str, Tensor] = {}
     for _ in range(number):
-        run._step()
-        run.progress.images_seen += run.config.budget.batch_size
+        run.advance(sums)
 
 
 @pytest.mark.usefixtures("_no_shape_checks")
@@ -89,7 +107,7 @@ def test_a_bound_of_accuracy_is_what_it_waits_for(
     run.config = tiny_config({"discriminator.steps": 2, "discriminator.enough_accuracy": 1.0})
     reads.clear()
     take_steps(run, 1)
-    assert reads == ["__bool__"]
+    assert reads == ["_local_scalar_dense"]
 
 
 @pytest.mark.gpu

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from raycolor.tuning import pacers
 from raycolor.tuning.pacers import OutOfTime, Pacers
 from raycolor.tuning.packing import Packing, speeds_of
 from tests.toy import TinyConfig
@@ -75,3 +76,20 @@ def test_processes_that_take_too_long_are_ended(tiny_config: TinyConfig) -> None
             with pytest.raises(OutOfTime):
                 running.speed(2, 1)
             assert running.trouble == "it took longer than 0 seconds"
+
+
+def test_more_than_the_machine_holds_are_not_started(
+    tiny_config: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = (sys.executable, "-c", STAND_IN, str(tmp_path), "9")
+    with Pacers(tiny_config(), None, command=command) as running:
+        assert running.speed(1, 1) == 15.0
+        largest = running._largest()
+        assert 2**20 < largest < 2**30
+        monkeypatch.setattr(pacers, "_free_bytes", lambda: 2.5 * largest)
+        assert running.speed(3, 1) == 45.0
+        assert running.speed(8, 1) is None
+        assert running.trouble == "8 of them would fill this machine's memory"
+        assert started(tmp_path) == 3
+        # A GPU has memory of its own.
+        assert running.speed(4, 1, 1 / 4) == 60.0
