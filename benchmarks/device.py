@@ -4,9 +4,11 @@ A GPU's calls are queued, so a block of them is timed as a whole and waited for 
 wait after each call would measure the queue too.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -22,6 +24,23 @@ MOST_CALLS = 10_000
 def device_of_steps() -> torch.device:
     """Where steps are measured."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def prepare_cuda() -> None:
+    """Let CUDA's matrix library work with exact kernels too; before anything is asked of it."""
+    # It reads this once, when it starts; where both kinds are measured, `fast` gets it too.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def about_device() -> dict[str, Any]:
+    """Return what a benchmark's file says of the device beside its environment."""
+    return {
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "tf32": takes_tf32(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def wait() -> None:

@@ -17,7 +17,6 @@ kill are kept beside the JSON, and the same command goes on. `--quick` runs smal
 """
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from cases import SPACES, configuration
-from device import Limits, device_of_steps, takes_tf32
+from device import Limits, about_device, device_of_steps, prepare_cuda
 from gpu_hours import Speeds, estimate, plan_of
 from gpu_steps import DETERMINISMS, PRECISIONS, Bench, Case, cases_of, measured, sentence
 from PIL import Image
@@ -62,8 +61,7 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
-    # CUDA's matrix library reads it once, when it starts; `exact` needs it, and `fast` gets it too.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    prepare_cuda()
     kept = Kept(flags.out, sorted((name, str(value)) for name, value in vars(flags).items()))
     with tempfile.TemporaryDirectory() as folder:
         data = enlarged(Path(folder), flags)
@@ -75,10 +73,7 @@ def main() -> None:
     rows = [estimated(backbone, found, packed, evaluations) for backbone in flags.backbones]
     told = {
         "environment": describe_environment(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
-        "tf32": takes_tf32(),
+        **about_device(),
         "quick": flags.quick,
         "size": flags.size,
         "rounds": flags.rounds,

@@ -13,16 +13,14 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from cases import configuration
+from cases import Step, configuration, gigaflops_an_image
 from device import Limits, device_of_steps, timed, wait
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from raycolor.config import TrialConfig
 from raycolor.networks.build import fast_dtype
 from raycolor.steps import (
     Networks,
-    StepLosses,
     adversarial_step,
     build_networks,
     pretraining_step,
@@ -33,7 +31,6 @@ from raycolor.tuning.memory import is_out_of_memory, release
 GIB = 2**30
 PRECISIONS = ("float32", "bfloat16")
 DETERMINISMS = ("exact", "fast")
-Step = Callable[[Networks, TrialConfig, Tensor], StepLosses]
 STEPS: dict[str, Step] = {"pretraining": pretraining_step, "adversarial": adversarial_step}
 
 
@@ -101,7 +98,10 @@ class Bench:
         self.gflop_an_image: dict[str, dict[str, float]] = {}
         for backbone in backbones:
             config = self._config(Case(backbone=backbone, precision="float32", **PLAIN))
-            self.gflop_an_image[backbone] = gigaflops_an_image(config)
+            counted = build_networks(config, torch.device("cpu"))
+            self.gflop_an_image[backbone] = {
+                name: gigaflops_an_image(step, counted, config) for name, step in STEPS.items()
+            }
             self._networks[backbone] = build_networks(config, self._device)
 
     def measure(self, case: Case, found: Found, seconds: float) -> None:
@@ -172,19 +172,6 @@ def _without_number(step: Callable[[], object]) -> Callable[[int], object]:
 
 
 PLAIN: dict[str, Any] = {"determinism": "exact", "batch_size": 2}
-
-
-def gigaflops_an_image(config: TrialConfig) -> dict[str, float]:
-    """Count products and sums of the convolutions of each step, forwards and backwards."""
-    networks = build_networks(config, torch.device("cpu"))
-    batch = 2  # batch norm at a single place needs two
-    rgb_u8 = torch.zeros(batch, 3, config.data.size, config.data.size, dtype=torch.uint8)
-    found = {}
-    for name, step in STEPS.items():
-        with FlopCounterMode(display=False) as counter:
-            step(networks, config, rgb_u8)
-        found[name] = counter.get_total_flops() / batch / 1e9
-    return found
 
 
 def compiled(networks: Networks) -> Networks:

@@ -16,7 +16,6 @@ sum of all, and JSON with every layer, hardware and versions.
 """
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -28,7 +27,7 @@ from typing import Any
 
 import torch
 from cases import SPACES, configuration
-from device import Limits, device_of_steps, takes_tf32, timed, wait
+from device import Limits, about_device, device_of_steps, prepare_cuda, timed, wait
 from told import tell
 from torch import Tensor, nn
 
@@ -286,13 +285,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file; stdout if not given")
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
+    prepare_cuda()
     about = measure(flags)
     found = {
         "environment": describe_environment(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "tf32": takes_tf32(),
-        "threads": flags.threads,
+        **about_device(),
         "quick": flags.quick,
         **about,
     }

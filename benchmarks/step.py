@@ -20,7 +20,6 @@ The output is a table, and JSON with hardware and versions.
 """
 
 import argparse
-import os
 import statistics
 import sys
 from collections.abc import Callable
@@ -30,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from device import SIDE, as_convolutions, device_of_steps, takes_tf32, timed
+from cases import gigaflops_an_image
+from device import SIDE, about_device, as_convolutions, device_of_steps, prepare_cuda, timed
 from reference import CheckoutError, reference_step
 from told import tell
-from torch.utils.flop_counter import FlopCounterMode
 
 from raycolor import color
 from raycolor.config import TrialConfig, nested
@@ -143,17 +142,6 @@ def pix2pix(precision: str, determinism: str, *, quick: bool) -> TrialConfig:
     return space.config(chosen)
 
 
-def gigaflops_an_image(*, quick: bool) -> float:
-    """Count the products and sums of the convolutions of one step, forwards and backwards."""
-    config = pix2pix("float32", "exact", quick=quick)
-    networks = build_networks(config, torch.device("cpu"))
-    rgb_u8 = torch.zeros(1, 3, config.data.size, config.data.size, dtype=torch.uint8)
-    with FlopCounterMode(display=False) as counter:
-        adversarial_step(networks, config, rgb_u8)
-    total: int = counter.get_total_flops()
-    return total / 1e9
-
-
 def turns(path: Path, batch: int, determinisms: list[str], *, quick: bool) -> dict[str, Work]:
     """Return what takes turns: the tutorial's step, ours, and matrix products."""
     device = device_of_steps()
@@ -208,7 +196,9 @@ def beside_reference(
             times = work.measure(0.0 if number == 0 else seconds)
             if number:  # the first round allocates
                 found[name].append(times)
-    gigaflops = gigaflops_an_image(quick=quick)
+    config = pix2pix("float32", "exact", quick=quick)
+    networks = build_networks(config, torch.device("cpu"))
+    gigaflops = gigaflops_an_image(adversarial_step, networks, config)
     product = 2 * SIDE[device_of_steps().type] ** 3 / 1e9
     results = []
     for name in (name for name in works if name not in PRODUCTS.values()):
@@ -263,8 +253,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file; stdout if not given")
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
-    # CUDA's matrix library reads it once, when it starts; `exact` needs it, and `fast` gets it too.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    prepare_cuda()
     rounds, seconds = (1, 0.0) if flags.quick else (flags.rounds, flags.seconds)
     about: dict[str, Any]
     if flags.reference:
@@ -288,9 +277,7 @@ def main() -> None:
         about = {"shared": SHARED, "results": own_cases(rounds, seconds, cases)}
     found = {
         "environment": describe_environment(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "tf32": takes_tf32(),
-        "threads": flags.threads,
+        **about_device(),
         "rounds": rounds,
         "quick": flags.quick,
         **about,
